@@ -1,1 +1,4 @@
 //! The controller.
+
+pub mod aws;
+pub mod controller;

@@ -1,0 +1,3 @@
+//! From a `ContainerRegistry` to what it asks for, step by step.
+
+pub mod plan;
