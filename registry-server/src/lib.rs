@@ -1,3 +1,4 @@
 //! The registry server.
 
 pub mod registry;
+pub mod store;

@@ -20,10 +20,8 @@ pub use self::{
 
 pub mod conformance;
 mod error;
-pub mod filesystem;
 mod key;
 pub mod memory;
-pub mod s3;
 
 /// The bytes of an object as they arrive. Dropping the stream stops the transfer.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -67,7 +65,9 @@ pub struct Object {
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("meta", &self.meta).finish_non_exhaustive()
+        f.debug_struct("Object")
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,12 +120,17 @@ pub struct MultipartId(pub String);
 /// A part that has been uploaded: what [`Store::complete_multipart`] wants to know of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Part {
-    /// From 1 to 10,000 (S3 user guide, "Multipart upload limits").
+    /// From 1 to [`Part::MAX_NUMBER`].
     pub number: u16,
     /// The store's tag for the part.
     pub etag: String,
     /// Length in bytes.
     pub size: u64,
+}
+
+impl Part {
+    /// The number of parts an upload has at most (S3 user guide, "Multipart upload limits").
+    pub const MAX_NUMBER: u16 = 10_000;
 }
 
 /// Size of every part of a multipart upload but the last, in bytes.
@@ -146,17 +151,36 @@ impl PartSize {
     /// `bytes` as a part size, or `None` outside [`Self::MIN`]`..=`[`Self::MAX`].
     #[must_use]
     pub fn new(bytes: u64) -> Option<Self> {
-        (Self::MIN..=Self::MAX).contains(&bytes).then(|| NonZeroU64::new(bytes).map(Self)).flatten()
+        (Self::MIN..=Self::MAX)
+            .contains(&bytes)
+            .then(|| NonZeroU64::new(bytes).map(Self))
+            .flatten()
     }
 
     /// The size in bytes.
     #[must_use]
-    pub fn get(self) -> u64 {
+    pub const fn get(self) -> u64 {
         self.0.get()
+    }
+
+    /// Whether an upload may be completed with `parts`: at least one and at most 10,000, numbered from 1 without a gap, all of this
+    /// size but the last, which is not empty and not larger.
+    #[must_use]
+    pub fn accepts(self, parts: &[Part]) -> bool {
+        let Some((last, others)) = parts.split_last() else {
+            return false;
+        };
+        parts.len() <= usize::from(Part::MAX_NUMBER)
+            && parts
+                .iter()
+                .zip(1..)
+                .all(|(part, number)| part.number == number)
+            && others.iter().all(|part| part.size == self.get())
+            && (1..=self.get()).contains(&last.size)
     }
 }
 
-/// How an answer to a presigned read shall look: a client reads the object with only the URL.
+/// What a presigned URL is for. The signature covers the method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PresignedMethod {
     /// For a `GET`.
@@ -203,11 +227,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn copy(&self, from: &Key, to: &Key) -> Result<()>;
 
     /// One page of at most `limit` objects and folders (the store may return fewer, 1,000 on S3) whose keys begin with `prefix`
-    /// and come after `after` in byte order. A prefix under which nothing is yields an empty page, not an error.
+    /// and come after `after` in byte order. A prefix under which nothing is yields an empty page, not an error. `after` need not
+    /// exist. A folder counts by its own name: `after` of `a/b` leaves out the folder `a/`, whatever is in it. A `limit` of 0 counts as 1.
     ///
     /// # Errors
     /// Only those of the store itself.
-    async fn list(&self, prefix: &Prefix, mode: ListMode, after: Option<&str>, limit: usize) -> Result<Page>;
+    async fn list(
+        &self,
+        prefix: &Prefix,
+        mode: ListMode,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page>;
 
     /// Begins a multipart upload. Nothing is visible under `key` until it is completed.
     ///
@@ -218,13 +249,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Uploads one part: exactly [`Store::part_size`] bytes, but for the last. A part uploaded again replaces the earlier one.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] when the upload has been completed or aborted.
-    async fn upload_part(&self, key: &Key, id: &MultipartId, number: u16, body: Bytes) -> Result<Part>;
+    /// [`Kind::NotFound`] when the upload has been completed or aborted; [`Kind::InvalidParts`] when `number` is not in
+    /// `1..=`[`Part::MAX_NUMBER`].
+    async fn upload_part(
+        &self,
+        key: &Key,
+        id: &MultipartId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<Part>;
 
     /// Makes the object of its parts, in order, and replaces what is under `key`. Not empty: an empty object is a [`Store::put`].
     ///
+    /// Doing it twice with the same parts is [`Kind::NotFound`] or succeeds again without effect, as S3 does for a while. So after
+    /// a lost answer [`Kind::NotFound`] may mean that it is done: [`Store::head`] tells.
+    ///
     /// # Errors
-    /// [`Kind::NotFound`] when the upload has been completed or aborted.
+    /// [`Kind::NotFound`] when the upload has been completed or aborted; [`Kind::InvalidParts`] when [`PartSize::accepts`] says no
+    /// to `parts`, or one of them is not what has last been uploaded under its number: the upload is then still open.
     async fn complete_multipart(&self, key: &Key, id: &MultipartId, parts: &[Part]) -> Result<()>;
 
     /// Drops a multipart upload and its parts. One that is not there counts as dropped.
@@ -238,7 +280,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store's credentials cannot be had.
-    async fn presign(&self, method: PresignedMethod, key: &Key, valid_for: Duration) -> Result<Option<url::Url>>;
+    async fn presign(
+        &self,
+        method: PresignedMethod,
+        key: &Key,
+        valid_for: Duration,
+    ) -> Result<Option<url::Url>>;
 
     /// The size of the parts of a multipart upload.
     fn part_size(&self) -> PartSize;
@@ -248,4 +295,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What is wrong, with what to do about it.
     async fn check(&self) -> Result<()>;
+}
+
+/// The part of `range` that is inside an object of `size` bytes; the whole object when no range is asked for. `None` when no
+/// byte of the range is in the object, which is [`Kind::InvalidRange`].
+fn clip(range: Option<Range<u64>>, size: u64) -> Option<Range<u64>> {
+    match range {
+        None => Some(0..size),
+        Some(range) => {
+            let clipped = range.start..range.end.min(size);
+            (clipped.start < clipped.end).then_some(clipped)
+        }
+    }
 }
