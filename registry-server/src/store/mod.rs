@@ -20,6 +20,7 @@ pub use self::{
 
 pub mod conformance;
 mod error;
+pub mod filesystem;
 mod key;
 pub mod memory;
 
