@@ -1,6 +1,9 @@
 # The menu. Each line calls one thing; what it does is there, not here.
 # Settings: KUBECONFIG (quickstart: a cluster of yours), MOORAGE_CACHE (downloads and tools, default ~/.cache/moorage).
 
+# Only one named on this command line: that a shell has one set does not mean that we may install something in it.
+KUBECONFIG_CHOSEN = $(if $(findstring command,$(origin KUBECONFIG)),$(KUBECONFIG))
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart quickstart-down test check fmt clippy deny generated scripts images crds clean
 
@@ -8,7 +11,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 quickstart: ## a local cluster, the operator, a registry, and an image pushed to it
-	@tests/quickstart up
+	@tests/quickstart up $(KUBECONFIG_CHOSEN)
 
 quickstart-down: ## undo quickstart
 	@tests/quickstart down
