@@ -8,7 +8,13 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use self::{anonymous::Anonymous, htpasswd::Htpasswd, silly::Silly};
 use crate::registry::RepositoryName;
+
+mod anonymous;
+mod challenge;
+pub mod htpasswd;
+mod silly;
 
 /// What a request wants to do with one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,5 +77,9 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Denied`], with what the client needs to try again.
-    async fn authorize(&self, authorization: Option<&str>, wanted: &[Access]) -> Result<Identity, Denied>;
+    async fn authorize(
+        &self,
+        authorization: Option<&str>,
+        wanted: &[Access],
+    ) -> Result<Identity, Denied>;
 }
