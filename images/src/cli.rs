@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -107,6 +107,10 @@ fn default_output(program: &Path) -> Result<PathBuf> {
     Ok(target.join("images"))
 }
 
+/// The largest program that goes into an image, in bytes. Ours have some twenty megabytes; one with debug information, or with a
+/// second TLS stack linked in by accident, is larger.
+pub const LARGEST_PROGRAM: u64 = 64 * 1024 * 1024;
+
 /// An archive that was written.
 #[derive(Debug)]
 pub struct Written {
@@ -120,7 +124,7 @@ pub struct Written {
 /// appears whole or not at all.
 ///
 /// # Errors
-/// When the program is not static, or reading or writing fails.
+/// When the program is not static, is larger than [`LARGEST_PROGRAM`], or reading or writing fails.
 pub fn write_image(
     image: Image,
     platform: Platform,
@@ -128,6 +132,15 @@ pub fn write_image(
     tag: &str,
     folder: &Path,
 ) -> Result<Written> {
+    let length = fs::metadata(program)
+        .with_context(|| format!("failed to read the size of {}", program.display()))?
+        .len();
+    ensure!(
+        length <= LARGEST_PROGRAM,
+        "failed to use {}: {:.0} MB are too large for an image; build it with --profile image or --profile release",
+        program.display(),
+        megabytes(length)
+    );
     let binary =
         fs::read(program).with_context(|| format!("failed to read {}", program.display()))?;
     compile::ensure_static(&binary)

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 use moorage_images::{
     Image,
-    cli::write_image,
+    cli::{LARGEST_PROGRAM, write_image},
     contents::{OPERATOR, REGISTRY_SERVER, VERSION},
     platform::Platform,
 };
@@ -275,4 +275,27 @@ fn a_program_that_is_not_static_leaves_no_archive() {
         "{error:#}"
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_program_with_debug_information_is_too_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    let file = fs::File::create(&program).unwrap();
+    file.set_len(LARGEST_PROGRAM + 1).unwrap();
+    let error = write_image(
+        Image::Operator,
+        Platform::Amd64,
+        &program,
+        VERSION,
+        folder.path(),
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("67 MB are too large for an image"),
+        "{error:#}"
+    );
+    assert!(!folder.path().join("operator.tar").exists());
 }

@@ -6,9 +6,15 @@ use moorage_images::contents::{OPERATOR, REGISTRY_SERVER};
 fn the_manifests_name_the_images_of_this_version() {
     let deployment = include_str!("../../operator/deploy/deployment.yaml");
     let image = format!("image: {OPERATOR}");
-    assert!(deployment.lines().any(|line| line.trim() == image), "no line `{image}`");
+    assert!(
+        deployment.lines().any(|line| line.trim() == image),
+        "no line `{image}`"
+    );
 
     let settings = include_str!("../../operator/deploy/settings.env");
     let setting = format!("MOORAGE_SERVER_IMAGE={REGISTRY_SERVER}");
-    assert!(settings.lines().any(|line| line == setting), "no line `{setting}`");
+    assert!(
+        settings.lines().any(|line| line == setting),
+        "no line `{setting}`"
+    );
 }
