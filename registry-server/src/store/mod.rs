@@ -19,10 +19,12 @@ pub use self::{
 };
 
 pub mod conformance;
+pub mod counting;
 mod error;
 pub mod filesystem;
 mod key;
 pub mod memory;
+pub mod s3;
 
 /// The bytes of an object as they arrive. Dropping the stream stops the transfer.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -148,6 +150,9 @@ impl PartSize {
     pub const MIN: u64 = 5 * 1024 * 1024;
     /// The largest S3 accepts, 5 GiB.
     pub const MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+    /// As small as a part may be, for tests: [`Self::MIN`] as a part size.
+    pub const SMALLEST: Self = Self(NonZeroU64::new(Self::MIN).unwrap());
 
     /// `bytes` as a part size, or `None` outside [`Self::MIN`]`..=`[`Self::MAX`].
     #[must_use]

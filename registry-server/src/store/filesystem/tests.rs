@@ -7,13 +7,9 @@ use tempfile::TempDir;
 
 use super::{super::conformance, *};
 
-fn smallest_parts() -> PartSize {
-    PartSize::new(PartSize::MIN).expect("a part size")
-}
-
 async fn store() -> (TempDir, Filesystem) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Filesystem::open(folder.path(), smallest_parts())
+    let store = Filesystem::open(folder.path(), PartSize::SMALLEST)
         .await
         .expect("a store");
     (folder, store)
@@ -28,7 +24,7 @@ async fn the_filesystem_store_keeps_the_promises_of_a_store() {
     let folder = tempfile::tempdir().expect("a folder");
     let make = async || -> Result<Arc<dyn Store>, conformance::BoxError> {
         let root = folder.path().join(uuid::Uuid::new_v4().to_string());
-        let store: Arc<dyn Store> = Arc::new(Filesystem::open(root, smallest_parts()).await?);
+        let store: Arc<dyn Store> = Arc::new(Filesystem::open(root, PartSize::SMALLEST).await?);
         Ok(store)
     };
     let no_urls = |_, _| async { Err("a folder has no URLs".into()) }.boxed();
@@ -239,7 +235,7 @@ async fn what_nobody_will_come_back_to_is_removed_at_start() {
             .set_modified(long_ago)
             .expect("set back");
     }
-    Filesystem::open(folder.path(), smallest_parts())
+    Filesystem::open(folder.path(), PartSize::SMALLEST)
         .await
         .expect("a store");
     let names = |path| {
@@ -257,7 +253,7 @@ async fn a_root_that_is_a_file_is_a_mistake_of_the_configuration() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     fs::write(&file, "").expect("a file");
-    let error = Filesystem::open(&file, smallest_parts())
+    let error = Filesystem::open(&file, PartSize::SMALLEST)
         .await
         .expect_err("not a folder");
     assert_eq!(error.kind(), &Kind::Misconfigured, "{error}");

@@ -1,0 +1,176 @@
+//! Real S3 servers for tests, each a process of its own on a port of its own.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials as Keys, Region};
+use moorage_registry_server::store::{
+    PartSize, Prefix,
+    s3::{Addressing, Credentials, S3Config},
+};
+use tempfile::TempDir;
+use url::Url;
+
+pub(crate) const BUCKET: &str = "moorage-test";
+pub(crate) const ACCESS_KEY: &str = "test-access-key";
+pub(crate) const SECRET_KEY: &str = "test-secret-key";
+
+/// A server that has [`BUCKET`]; stopped when dropped.
+pub(crate) struct S3Server {
+    process: Child,
+    endpoint: Url,
+    folder: TempDir,
+    roots: AtomicU32,
+}
+
+impl S3Server {
+    /// moto, AWS in memory. `None`, having said so, where it is not installed.
+    pub(crate) async fn moto(test: &str) -> Option<Self> {
+        let program = program(test, "MOORAGE_MOTO_SERVER", "moto_server")?;
+        Some(
+            Self::start(&program, |port, _| {
+                vec![
+                    "-H".into(),
+                    "127.0.0.1".into(),
+                    "-p".into(),
+                    port.to_string().into(),
+                ]
+            })
+            .await,
+        )
+    }
+
+    /// versitygw, S3 over a folder. `None`, having said so, where it is not installed.
+    pub(crate) async fn versitygw(test: &str) -> Option<Self> {
+        let program = program(test, "MOORAGE_VERSITYGW", "versitygw")?;
+        let arguments = |port: u16, folder: &OsStr| {
+            let address = format!("127.0.0.1:{port}");
+            let options = [
+                "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--port", &address, "posix",
+            ];
+            let mut arguments: Vec<OsString> = options.into_iter().map(Into::into).collect();
+            arguments.push(folder.into());
+            arguments
+        };
+        Some(Self::start(&program, arguments).await)
+    }
+
+    /// The bucket, reached as this server wants it, with a root of its own each time.
+    pub(crate) fn config(&self) -> S3Config {
+        let root = self.roots.fetch_add(1, Ordering::Relaxed);
+        S3Config {
+            root: Prefix::new(format!("test {root}/root")).expect("a prefix"),
+            part_size: PartSize::SMALLEST,
+            credentials: Credentials::AccessKey {
+                id: ACCESS_KEY.to_owned(),
+                secret: SECRET_KEY.into(),
+                session_token: None,
+            },
+            region: Some("us-east-1".to_owned()),
+            endpoint: Some(self.endpoint.clone()),
+            addressing: Addressing::Path,
+            ..S3Config::new(BUCKET)
+        }
+    }
+
+    /// A client without anything of ours in between.
+    pub(crate) fn client(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Keys::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+            .endpoint_url(self.endpoint.as_str())
+            .force_path_style(true)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    async fn start(program: &OsStr, arguments: impl Fn(u16, &OsStr) -> Vec<OsString>) -> Self {
+        let mut last = String::new();
+        // A port that was free may be taken before the server has it.
+        for _ in 0..3 {
+            let port = TcpListener::bind("127.0.0.1:0")
+                .expect("a port")
+                .local_addr()
+                .expect("an address")
+                .port();
+            let folder = tempfile::tempdir().expect("a folder");
+            let data = folder.path().join("data");
+            fs::create_dir(&data).expect("a folder");
+            let log = fs::File::create(folder.path().join("log")).expect("a log");
+            let process = Command::new(program)
+                .args(arguments(port, data.as_os_str()))
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("a log"))
+                .stderr(log)
+                .spawn()
+                .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
+            let endpoint = format!("http://127.0.0.1:{port}").parse().expect("a URL");
+            let mut server = Self {
+                process,
+                endpoint,
+                folder,
+                roots: AtomicU32::new(0),
+            };
+            match server.until_ready().await {
+                Ok(()) => return server,
+                Err(why) => last = format!("{why}; its log:\n{}", server.log()),
+            }
+        }
+        panic!("{} does not serve: {last}", program.display());
+    }
+
+    /// Waits until the server has made the bucket.
+    async fn until_ready(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            let made = self.client().create_bucket().bucket(BUCKET).send().await;
+            let Err(error) = made else { return Ok(()) };
+            if let Some(status) = self.process.try_wait().map_err(|error| error.to_string())? {
+                return Err(format!("it has ended with {status}"));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("it does not make a bucket: {error:?}"));
+            }
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_else(|error| error.to_string())
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to stop.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Finds a program by the variable that names it or in `PATH`. Where it is missing the test is left out, which CI does not accept.
+fn program(test: &str, variable: &str, name: &str) -> Option<OsString> {
+    if let Some(program) = std::env::var_os(variable) {
+        return Some(program);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|path: &PathBuf| path.is_file());
+    if found.is_none() {
+        eprintln!("LEFT OUT: {test} because {name} is neither in PATH nor named by {variable}");
+        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(
+            !in_ci,
+            "with CI=true no test may be left out, and {test} needs {name}"
+        );
+    }
+    found.map(Into::into)
+}
