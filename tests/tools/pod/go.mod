@@ -1,0 +1,3 @@
+module moorage.dev/tests/tools/pod
+
+go 1.25.0
