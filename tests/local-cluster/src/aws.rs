@@ -68,6 +68,7 @@ impl Seeded {
             operator_policy: _,
         } = self.clone();
         Ok(Aws {
+            access_log: up.location.logs().join("moto.log"),
             endpoint: up.plan.moto(),
             region,
             account_id,

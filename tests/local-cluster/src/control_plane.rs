@@ -1,8 +1,8 @@
 //! etcd, the API server, the controller manager and the scheduler: the flags they get and the conditions they are waited for by.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     kubeconfig,
@@ -76,8 +76,27 @@ pub(crate) fn start_etcd(up: &mut Up<'_>) -> Result<bool> {
     up.processes.ensure("etcd", &mut etcd)
 }
 
+/// What is written, by whom: one line for each request of a pod's service account that may change something. The control plane's own
+/// writes, many a second, are left out.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: None
+    verbs: [get, list, watch]
+  - level: None
+    namespaces: [kube-system]
+  - level: Metadata
+    userGroups: [system:serviceaccounts]
+  - level: None
+";
+
 pub(crate) fn start_api_server(up: &mut Up<'_>) -> Result<bool> {
     let (plan, pki) = (&up.plan, &up.pki);
+    let audit_policy = up.location.state.join("audit-policy.yaml");
+    fs::write(&audit_policy, AUDIT_POLICY)
+        .with_context(|| format!("failed to write {}", audit_policy.display()))?;
     let host = plan.host_address();
     let mut server = clean_command(program(up.location, "kube-apiserver"));
     server
@@ -98,6 +117,8 @@ pub(crate) fn start_api_server(up: &mut Up<'_>) -> Result<bool> {
         // Otherwise `kubectl logs` looks the node's name up in the host's DNS.
         .arg("--kubelet-preferred-address-types=InternalIP");
     for (flag, path) in [
+        ("audit-policy-file", audit_policy),
+        ("audit-log-path", up.location.audit_log()),
         ("token-auth-file", up.location.state.join("tokens.csv")),
         ("cert-dir", up.location.pki()),
         ("tls-cert-file", pki.api_server_certificate()),

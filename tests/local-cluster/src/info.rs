@@ -19,6 +19,8 @@ pub struct ClusterInfo {
     pub state_dir: PathBuf,
     /// One log file per program.
     pub logs: PathBuf,
+    /// The API server's audit log, JSON lines: every request of a pod's service account that may change something.
+    pub audit_log: PathBuf,
     /// kubeconfig of an administrator (group `system:masters`).
     pub kubeconfig: PathBuf,
     /// URL of the API server; reached by this address from the host and from pods.
@@ -40,6 +42,8 @@ pub struct ClusterInfo {
 /// The AWS stand-in: moto, with every call checked against the caller's IAM policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Aws {
+    /// A line for each request that it got, beginning with the address of who sent it.
+    pub access_log: PathBuf,
     /// One URL for every service, the same for the host and for pods. S3 needs path-style addressing on it.
     pub endpoint: String,
     /// `us-east-1`.

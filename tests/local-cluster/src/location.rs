@@ -92,6 +92,11 @@ impl Location {
         self.state.join("logs")
     }
 
+    /// The API server's record of who wrote what.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.logs().join("audit.log")
+    }
+
     pub(crate) fn pki(&self) -> PathBuf {
         self.state.join("pki")
     }

@@ -182,6 +182,7 @@ fn describe(up: &Up<'_>, network: Option<&Network>) -> Result<ClusterInfo> {
         name: location.name.as_str().to_owned(),
         state_dir: location.state.clone(),
         logs: location.logs(),
+        audit_log: location.audit_log(),
         kubeconfig: location.kubeconfig_of("admin"),
         api_server: up.plan.api_server(),
         ca_file: up.pki.ca(),
