@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::{client::{orchestrator::HttpResponse, result::SdkError}};
+use aws_smithy_types::error::{ErrorMetadata, display::DisplayErrorContext, metadata::ProvideErrorMetadata};
 use snafu::Snafu;
 
 /// An operation on AWS that failed.
@@ -102,4 +105,123 @@ impl Kind {
             | Self::Invalid { .. } => false,
         }
     }
+}
+
+/// An operation that is about to be called: what an error will say of it.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    action: &'static str,
+    resource: String,
+}
+
+impl Call {
+    /// `action` is the IAM action that allows the operation, which is not always its name: `HeadBucket` needs `s3:ListBucket`.
+    pub(super) fn new(action: &'static str, resource: impl Into<String>) -> Self {
+        Self { action, resource: resource.into() }
+    }
+
+    /// The only place where an error of the SDK becomes one of ours.
+    pub(super) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let kind = self.kind_of(&error);
+        self.error(kind, DisplayErrorContext(error).to_string())
+    }
+
+    /// An error that no single answer of AWS says.
+    pub(super) fn refused(&self, kind: Kind) -> Error {
+        self.error(kind, String::new())
+    }
+
+    /// The error of credentials that may not call this.
+    pub(super) fn denied(&self) -> Error {
+        self.refused(self.denied_kind(self.action))
+    }
+
+    fn error(&self, kind: Kind, detail: String) -> Error {
+        Error { action: self.action, resource: self.resource.clone(), kind, detail }
+    }
+
+    fn denied_kind(&self, action: &str) -> Kind {
+        let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": self.resource});
+        Kind::Denied { action: action.to_owned(), statement: statement.to_string() }
+    }
+
+    fn kind_of<E>(&self, error: &SdkError<E, HttpResponse>) -> Kind
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match error {
+            SdkError::ServiceError(context) => self.kind_of_answer(context.err().meta(), context.raw()),
+            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Kind::Unavailable,
+            // The SDK looks for credentials before it sends, and wraps what it does not find in one of the other two.
+            other => credentials_problem(other).unwrap_or(Kind::Unavailable),
+        }
+    }
+
+    fn kind_of_answer(&self, meta: &ErrorMetadata, response: &HttpResponse) -> Kind {
+        let status = response.status().as_u16();
+        let message = || shortened(meta.message().unwrap_or("no message"));
+        match meta.code().unwrap_or_default() {
+            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AllAccessDisabled" => {
+                // A call may need a second action (tags at creation), and then only the message says which one was denied.
+                let named = meta.message().and_then(denied_action).unwrap_or_else(|| self.action.to_owned());
+                self.denied_kind(&named)
+            }
+            code @ ("InvalidAccessKeyId" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "ExpiredToken"
+            | "ExpiredTokenException" | "InvalidToken" | "UnrecognizedClientException" | "MissingAuthenticationToken"
+            | "AuthFailure" | "IncompleteSignature") => Kind::BadCredentials { code: code.to_owned() },
+            "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded" | "SlowDown"
+            | "PriorRequestNotComplete" => Kind::Throttled { after: retry_after(response) },
+            "OperationAborted" | "ConcurrentModification" | "DeleteConflict" | "EntityTemporarilyUnmodifiable"
+            | "BucketNotEmpty" | "BucketAlreadyOwnedByYou" | "EntityAlreadyExists" => Kind::Conflict { message: message() },
+            "BucketAlreadyExists" => Kind::OwnedElsewhere { owner: "it belongs to another AWS account".to_owned() },
+            "LimitExceeded" | "LimitExceededException" | "TooManyBuckets" | "ServiceQuotaExceededException" => {
+                Kind::LimitExceeded { message: message() }
+            }
+            "NoSuchEntity" | "NoSuchBucket" | "NoSuchTagSet" | "NotFound" | "ResourceNotFoundException" | "NoSuchUpload" => {
+                Kind::NotFound
+            }
+            // A HEAD has no body, and so no code.
+            _ if status == 403 => self.denied_kind(self.action),
+            _ if status == 404 => Kind::NotFound,
+            _ if status == 429 => Kind::Throttled { after: retry_after(response) },
+            code if status == 501 => Kind::Invalid { code: code.to_owned(), message: message() },
+            _ if status >= 500 => Kind::Unavailable,
+            code => Kind::Invalid { code: code.to_owned(), message: message() },
+        }
+    }
+}
+
+/// What the search for credentials ended with, if the error is about that.
+fn credentials_problem(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref::<CredentialsError>() {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => return Some(Kind::NoCredentials),
+            Some(CredentialsError::ProviderTimedOut(_)) => return Some(Kind::Unavailable),
+            Some(_) => return Some(Kind::BadCredentials { code: "no credentials from their provider".to_owned() }),
+            None => next = error.source(),
+        }
+    }
+    None
+}
+
+/// The action in "User: … is not authorized to perform: s3:TagResource on resource: …".
+fn denied_action(message: &str) -> Option<String> {
+    let action = message.split("not authorized to perform: ").nth(1)?.split_whitespace().next()?;
+    let good = action.contains(':') && action.chars().all(|c| c.is_ascii_alphanumeric() || c == ':');
+    good.then(|| action.to_owned())
+}
+
+/// AWS says it in seconds, when it says it.
+fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// At most 300 characters: it goes into a condition.
+fn shortened(message: &str) -> String {
+    message.chars().take(300).collect()
 }

@@ -53,8 +53,7 @@ pub struct UserState {
     pub path: String,
     /// All its tags.
     pub tags: BTreeMap<String, String>,
-    /// The inline policy of our name, [`super::policy::POLICY_NAME`]. Empty document when it was not asked for because a managed
-    /// one is wanted.
+    /// The inline policy of our name, [`super::policy::POLICY_NAME`]; [`PolicyDocument::unread`] when a managed one is wanted.
     pub inline: Option<PolicyDocument>,
     /// Names of the other inline policies.
     pub other_inline: Vec<String>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::names::{BucketName, KeyPrefix, Region};
@@ -30,10 +31,18 @@ pub const OBJECT_ACTIONS: [&str; 5] = [
 pub struct PolicyDocument(Value);
 
 impl PolicyDocument {
-    /// From JSON. A text that is not JSON becomes a document that equals none of ours, and so is replaced.
+    /// A document that is there and was not looked at.
+    #[must_use]
+    pub fn unread() -> Self {
+        Self(Value::Null)
+    }
+
+    /// From JSON, percent-encoded as IAM answers or not. A text that is not JSON becomes a document that equals none of ours, and so is replaced.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        Self(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())))
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
+        let parsed = serde_json::from_str(text).or_else(|_| serde_json::from_str(&decoded));
+        Self(parsed.unwrap_or_else(|_| Value::String(text.to_owned())))
     }
 }
 

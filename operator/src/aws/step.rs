@@ -9,8 +9,9 @@ use super::{
     policy::{POLICY_NAME, PolicyDocument},
 };
 
-/// One change. Its `Display` is a sentence without a full stop, as events show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One change. Its `Display` is a sentence without a full stop, as events show it; as `&'static str` it is the name of its variant,
+/// for metrics.
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Step {
     /// Create the bucket. Where the store can, the tags are put on in the same call.
     CreateBucket {
@@ -28,7 +29,8 @@ pub enum Step {
         /// The tags to put on.
         tags: BTreeMap<String, String>,
     },
-    /// As [`Step::TagBucket`], for a bucket that was made for us but that nothing says so yet; refused unless it is empty.
+    /// As [`Step::TagBucket`], for a bucket that was made for us while nothing on it says so. Refused when it carries tags of
+    /// another registry, or has something in it.
     ClaimBucket {
         /// The bucket.
         bucket: BucketName,
@@ -160,7 +162,7 @@ impl fmt::Display for Step {
             Self::TagBucket { bucket, .. } => write!(f, "tag bucket {bucket}"),
             Self::ClaimBucket { bucket, .. } => write!(
                 f,
-                "tag bucket {bucket}, which was created for this registry"
+                "claim bucket {bucket}, which was created for this registry"
             ),
             Self::CreateUser { user, path, .. } => write!(f, "create IAM user {path}{user}"),
             Self::TagUser { user, .. } => write!(f, "tag IAM user {user}"),

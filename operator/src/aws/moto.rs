@@ -1,0 +1,324 @@
+//! The real [`Aws`] against moto, a stand-in for AWS that enforces IAM: the operator holds exactly the policy that is shipped.
+//!
+//! Where moto differs from AWS, the difference is made up for here and nowhere else, so that the cases themselves are about AWS.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Tag, Tagging, VersioningConfiguration};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    AccessKeyId, Aws, CertificateArn, Cloud, Error, Kind, Step,
+    conformance::{self, Stage},
+};
+
+const SHIPPED_POLICY: &str = include_str!("../../deploy/aws-policy.json");
+const FOREIGN_BUCKET: &str = "bucket-of-somebody-else";
+
+/// A moto of one's own, which ends with the test.
+struct Moto {
+    server: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        // Nothing to be done about a server that has ended by itself.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "where moto is, and whether it may be missing, is the business of whoever runs the tests")]
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+impl Moto {
+    /// `None`, loudly, where there is no moto; a failure where there has to be one.
+    async fn start(test: &str) -> Option<Self> {
+        let program = variable("MOORAGE_MOTO_SERVER").unwrap_or_else(|| "moto_server".to_owned());
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let started = Command::new(&program)
+            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            // AWS answers 403 about a bucket of another account; moto does only when asked to.
+            .env("MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS", "false")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let server = match started {
+            Ok(server) => server,
+            Err(error) => {
+                assert!(variable("CI").as_deref() != Some("true"), "{program} does not start: {error}");
+                eprintln!("LEFT OUT: {test} because {program} does not start: {error}");
+                return None;
+            }
+        };
+        let moto = Self { server, address };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = moto.post("/moto-api/reset", "").await {
+            assert!(Instant::now() < deadline, "moto does not answer on {address}: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Some(moto)
+    }
+
+    async fn post(&self, path: &str, body: &str) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: moto\r\nContent-Type: text/plain\r\nConnection: close\r\n");
+        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        Ok(())
+    }
+
+    async fn config(&self, credentials: Option<Credentials>) -> SdkConfig {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .region("eu-west-1")
+            .endpoint_url(format!("http://{}", self.address));
+        match credentials {
+            Some(credentials) => loader.credentials_provider(credentials).load().await,
+            None => loader.no_credentials().load().await,
+        }
+    }
+
+    /// A user with this policy, and its key.
+    async fn user(&self, admin: &SdkConfig, name: &str, policy: &Value) -> Credentials {
+        let iam = aws_sdk_iam::Client::new(admin);
+        iam.create_user().user_name(name).send().await.unwrap();
+        let request = iam.put_user_policy().user_name(name).policy_name("all").policy_document(policy.to_string());
+        request.send().await.unwrap();
+        let key = iam.create_access_key().user_name(name).send().await.unwrap().access_key.unwrap();
+        Credentials::new(key.access_key_id, key.secret_access_key, None, None, "test")
+    }
+
+    async fn enforce_policies(&self) {
+        self.post("/moto-api/reset-auth", "0").await.unwrap();
+    }
+}
+
+/// moto asks about every IAM call as one on `*`, and so finds no statement that names users or policies.
+fn as_moto_reads_it(policy: &str) -> Value {
+    let mut policy: Value = serde_json::from_str(policy).unwrap();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        if !statement["Sid"].as_str().unwrap().contains("Bucket") {
+            statement["Resource"] = json!("*");
+        }
+    }
+    policy
+}
+
+fn actions(policy: &str) -> BTreeSet<String> {
+    let policy: Value = serde_json::from_str(policy).unwrap();
+    let of_statement = |statement: &Value| match &statement["Action"] {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(many) => many.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
+        other => panic!("{other}"),
+    };
+    policy["Statement"].as_array().unwrap().iter().flat_map(of_statement).collect()
+}
+
+/// moto with a person who may do everything, and the operator, who may do what is shipped.
+struct Account {
+    _moto: Moto,
+    aws: Aws,
+    person: SdkConfig,
+}
+
+impl Account {
+    async fn open(test: &str, policy: &Value) -> Option<Self> {
+        let moto = Moto::start(test).await?;
+        let nobody = moto.config(Some(Credentials::new("AKIANOBODY0000000000", "none", None, None, "test"))).await;
+        let person = moto
+            .user(&nobody, "person", &json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}))
+            .await;
+        let operator = moto.user(&nobody, "operator", policy).await;
+        let request = s3(&nobody).create_bucket().bucket(FOREIGN_BUCKET).create_bucket_configuration(located("eu-west-1"));
+        let other_account = |request: &mut aws_sdk_s3::config::http::HttpRequest| {
+            request.headers_mut().insert("x-moto-account-id", "999999999999");
+        };
+        request.customize().mutate_request(other_account).send().await.unwrap();
+        moto.enforce_policies().await;
+        let aws = Aws::with_config(moto.config(Some(operator)).await);
+        let person = moto.config(Some(person)).await;
+        Some(Self { _moto: moto, aws, person })
+    }
+
+    fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.person)
+    }
+}
+
+fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(true).build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+fn located(region: &str) -> CreateBucketConfiguration {
+    CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
+}
+
+#[async_trait]
+impl Stage for Account {
+    fn cloud(&self) -> &dyn Cloud {
+        &self.aws
+    }
+
+    fn requests(&self) -> Option<u64> {
+        Some(self.aws.requests())
+    }
+
+    async fn make_bucket(&self, bucket: &str, region: &str, tags: &[(&str, &str)]) {
+        let there = self.person.to_builder().region(aws_config::Region::new(region.to_owned())).build();
+        let request = s3(&there).create_bucket().bucket(bucket).create_bucket_configuration(located(region));
+        request.send().await.unwrap();
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build().unwrap());
+        let tagging = Tagging::builder().set_tag_set(Some(tags.collect())).build().unwrap();
+        if !tagging.tag_set().is_empty() {
+            s3(&there).put_bucket_tagging().bucket(bucket).tagging(tagging).send().await.unwrap();
+        }
+    }
+
+    fn bucket_of_another_account(&self) -> String {
+        FOREIGN_BUCKET.to_owned()
+    }
+
+    async fn put_object(&self, bucket: &str, key: &str) {
+        s3(&self.person).put_object().bucket(bucket).key(key).send().await.unwrap();
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) {
+        s3(&self.person).create_multipart_upload().bucket(bucket).key(key).send().await.unwrap();
+    }
+
+    async fn keep_versions(&self, bucket: &str) {
+        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        s3(&self.person).put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await.unwrap();
+    }
+
+    async fn delete_object(&self, bucket: &str, key: &str) {
+        s3(&self.person).delete_object().bucket(bucket).key(key).send().await.unwrap();
+    }
+
+    async fn keys(&self, bucket: &str) -> Option<Vec<String>> {
+        let page = s3(&self.person).list_object_versions().bucket(bucket).send().await.ok()?;
+        let versions = page.versions().iter().map(|found| found.key().unwrap());
+        let markers = page.delete_markers().iter().map(|found| found.key().unwrap());
+        Some(versions.chain(markers).map(str::to_owned).collect())
+    }
+
+    async fn make_user(&self, user: &str) {
+        self.iam().create_user().user_name(user).send().await.unwrap();
+    }
+
+    async fn add_inline_policy(&self, user: &str, policy: &str) {
+        let all = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
+        self.iam().put_user_policy().user_name(user).policy_name(policy).policy_document(all).send().await.unwrap();
+    }
+
+    async fn attach_a_policy(&self, user: &str) -> String {
+        let all = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
+        let made = self.iam().create_policy().policy_name("wide").policy_document(all).send().await.unwrap();
+        let arn = made.policy.unwrap().arn.unwrap();
+        self.iam().attach_user_policy().user_name(user).policy_arn(&arn).send().await.unwrap();
+        arn
+    }
+
+    async fn deactivate_key(&self, user: &str, id: &AccessKeyId) {
+        let request = self.iam().update_access_key().user_name(user).access_key_id(id.as_str());
+        request.status(aws_sdk_iam::types::StatusType::Inactive).send().await.unwrap();
+    }
+
+    async fn acm_certificate(&self, domain: &str) -> CertificateArn {
+        let acm = aws_sdk_acm::Client::new(&self.person);
+        let made = acm.request_certificate().domain_name(domain).send().await.unwrap();
+        made.certificate_arn().unwrap().parse().unwrap()
+    }
+
+    async fn server_certificate(&self, name: &str) -> CertificateArn {
+        let request = self.iam().upload_server_certificate().server_certificate_name(name);
+        let made = request.certificate_body("certificate").private_key("key").send().await.unwrap();
+        made.server_certificate_metadata().unwrap().arn().parse().unwrap()
+    }
+}
+
+/// Actions that the code does not call by name: a call that puts tags on what it creates needs them, and so does deleting a batch.
+const IMPLIED: [&str; 3] = ["iam:TagPolicy", "s3:DeleteObject", "s3:TagResource"];
+
+/// Least privilege, both ways: nothing that is called is missing, and nothing that is not called is in it.
+#[tokio::test]
+async fn the_real_cloud_does_what_a_cloud_does_with_exactly_the_policy_that_is_shipped() {
+    let Some(account) = Account::open("the conformance of the real cloud", &as_moto_reads_it(SHIPPED_POLICY)).await else { return };
+    conformance::run(&account).await;
+    let mut called: BTreeSet<_> = account.aws.actions.lock().unwrap().iter().map(|action| (*action).to_owned()).collect();
+    called.extend(IMPLIED.map(str::to_owned));
+    let difference: Vec<_> = called.symmetric_difference(&actions(SHIPPED_POLICY)).cloned().collect();
+    assert_eq!(difference, Vec::<String>::new(), "called or shipped, but not both");
+}
+
+#[tokio::test]
+async fn a_denied_call_names_the_action_and_the_statement_that_would_allow_it() {
+    let may_look = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["iam:GetUser", "s3:GetBucketLocation"], "Resource": "*"},
+    ]});
+    let Some(account) = Account::open("what a denied call says", &may_look).await else { return };
+    let want = conformance::wanted("denied");
+    assert_eq!(account.aws.observe(&want).await.unwrap_err().kind, denied("iam:ListPolicyVersions", "arn:aws:iam::123456789012:policy/moorage/blue/moorage-registries-denied-7d6cae51a2"));
+    let create = Step::CreateBucket { bucket: want.bucket.name.clone(), region: want.bucket.region.clone(), tags: want.owner.tags() };
+    let error = account.aws.carry_out(&want, &create).await.unwrap_err();
+    assert_eq!(error.kind, denied("s3:CreateBucket", "arn:aws:s3:::bucket-of-denied"));
+    assert_eq!(
+        error.to_string(),
+        "failed to carry out s3:CreateBucket on arn:aws:s3:::bucket-of-denied: permission denied; this policy statement would \
+         allow it: {\"Action\":\"s3:CreateBucket\",\"Effect\":\"Allow\",\"Resource\":\"arn:aws:s3:::bucket-of-denied\"}"
+    );
+    let again = account.aws.carry_out(&want, &create).await.unwrap_err();
+    assert_eq!(error.to_string(), again.to_string(), "the message is the same each time");
+}
+
+fn denied(action: &str, resource: &str) -> Kind {
+    let statement = json!({"Effect": "Allow", "Action": action, "Resource": resource}).to_string();
+    Kind::Denied { action: action.to_owned(), statement }
+}
+
+#[tokio::test]
+async fn unknown_and_missing_credentials_are_told_apart() {
+    let Some(moto) = Moto::start("what credentials that are missing or wrong say").await else { return };
+    moto.enforce_policies().await;
+    let want = conformance::wanted("anonymous");
+    let unknown = Credentials::new("AKIAUNKNOWN000000000", "secret-that-nobody-knows", None, None, "test");
+    let error = Aws::with_config(moto.config(Some(unknown)).await).observe(&want).await.unwrap_err();
+    assert!(matches!(&error.kind, Kind::BadCredentials { .. }), "{error} {}", error.detail);
+    assert!(!format!("{error:?}").contains("secret-that-nobody-knows"));
+    let error = Aws::with_config(moto.config(None).await).observe(&want).await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoCredentials, "{}", error.detail);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_unavailable() {
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region("eu-west-1")
+        // Nothing listens on the port "discard" of this machine.
+        .endpoint_url("http://127.0.0.1:9")
+        .credentials_provider(Credentials::new("AKIA", "secret", None, None, "test"))
+        .load()
+        .await;
+    let error: Error = Aws::with_config(config).observe(&conformance::wanted("unreachable")).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable, "{}", error.detail);
+}
