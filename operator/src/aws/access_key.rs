@@ -20,22 +20,44 @@ use super::{
 };
 
 impl Aws {
-    pub(super) async fn access_keys(&self, want: &Desired, user: &UserName) -> Result<Vec<KeyState>, Error> {
+    pub(super) async fn access_keys(
+        &self,
+        want: &Desired,
+        user: &UserName,
+    ) -> Result<Vec<KeyState>, Error> {
         let call = self.user_call("iam:ListAccessKeys", want, user);
-        let answer = self.iam(want).list_access_keys().user_name(user.as_str()).send().await;
-        let Some(answer) = if_there(&call, answer)? else { return Ok(Vec::new()) };
+        let answer = self
+            .iam(want)
+            .list_access_keys()
+            .user_name(user.as_str())
+            .send()
+            .await;
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(Vec::new());
+        };
         let key = |found: &aws_sdk_iam::types::AccessKeyMetadata| {
             Some(KeyState {
                 id: found.access_key_id()?.parse().ok()?,
                 active: found.status() == Some(&StatusType::Active),
-                created: found.create_date().and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH),
+                created: found
+                    .create_date()
+                    .and_then(timestamp)
+                    .unwrap_or(Timestamp::UNIX_EPOCH),
             })
         };
-        answer.access_key_metadata().iter().map(|found| key(found).ok_or_else(|| empty_answer(&call))).collect()
+        answer
+            .access_key_metadata()
+            .iter()
+            .map(|found| key(found).ok_or_else(|| empty_answer(&call)))
+            .collect()
     }
 
     /// Without the SDK's own retries: a repeated request whose first answer got lost would make a second key.
-    pub(super) async fn create_access_key(&self, want: &Desired, user: &UserName) -> Result<StepOutcome, Error> {
+    pub(super) async fn create_access_key(
+        &self,
+        want: &Desired,
+        user: &UserName,
+    ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:CreateAccessKey", want, user);
         let once = aws_sdk_iam::config::Builder::new().retry_config(RetryConfig::disabled());
         let answer = self
@@ -49,7 +71,10 @@ impl Aws {
             .map_err(|error| call.failed(error))?;
         let key = answer.access_key.ok_or_else(|| empty_answer(&call))?;
         let id = key.access_key_id.parse().map_err(|_| empty_answer(&call))?;
-        Ok(StepOutcome::KeyCreated(NewAccessKey { id, secret: SecretString::from(key.secret_access_key) }))
+        Ok(StepOutcome::KeyCreated(NewAccessKey {
+            id,
+            secret: SecretString::from(key.secret_access_key),
+        }))
     }
 
     pub(super) async fn delete_access_key(
@@ -59,7 +84,11 @@ impl Aws {
         id: &AccessKeyId,
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DeleteAccessKey", want, user);
-        let request = self.iam(want).delete_access_key().user_name(user.as_str()).access_key_id(id.as_str());
+        let request = self
+            .iam(want)
+            .delete_access_key()
+            .user_name(user.as_str())
+            .access_key_id(id.as_str());
         gone(&call, request.send().await)
     }
 }

@@ -14,19 +14,32 @@ use super::{
 
 impl Aws {
     /// One call, or none.
-    pub(super) async fn observe_certificate(&self, want: &Desired) -> Result<CertificateState, Error> {
+    pub(super) async fn observe_certificate(
+        &self,
+        want: &Desired,
+    ) -> Result<CertificateState, Error> {
         match &want.certificate {
             None => Ok(CertificateState::NotAsked),
             Some(CertificateArn::Acm { arn, region }) => self.acm_certificate(arn, region).await,
-            Some(CertificateArn::IamServerCertificate { arn, name }) => self.server_certificate(want, arn, name).await,
+            Some(CertificateArn::IamServerCertificate { arn, name }) => {
+                self.server_certificate(want, arn, name).await
+            }
         }
     }
 
     /// ACM answers only in the region of the certificate.
     async fn acm_certificate(&self, arn: &str, region: &Region) -> Result<CertificateState, Error> {
         let call = self.call("acm:DescribeCertificate", arn);
-        let answer = self.region(region).acm.describe_certificate().certificate_arn(arn).send().await;
-        let Some(answer) = if_there(&call, answer)? else { return Ok(CertificateState::NotFound) };
+        let answer = self
+            .region(region)
+            .acm
+            .describe_certificate()
+            .certificate_arn(arn)
+            .send()
+            .await;
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(CertificateState::NotFound);
+        };
         let found = answer.certificate().ok_or_else(|| empty_answer(&call))?;
         Ok(CertificateState::Found {
             domain: found.domain_name().map(str::to_owned),
@@ -35,15 +48,32 @@ impl Aws {
     }
 
     /// IAM finds it by its name, which says nothing of path and account: those are compared.
-    async fn server_certificate(&self, want: &Desired, arn: &str, name: &str) -> Result<CertificateState, Error> {
+    async fn server_certificate(
+        &self,
+        want: &Desired,
+        arn: &str,
+        name: &str,
+    ) -> Result<CertificateState, Error> {
         let call = self.call("iam:GetServerCertificate", arn);
-        let answer = self.iam(want).get_server_certificate().server_certificate_name(name).send().await;
-        let Some(answer) = if_there(&call, answer)? else { return Ok(CertificateState::NotFound) };
-        let found = answer.server_certificate().and_then(|found| found.server_certificate_metadata());
+        let answer = self
+            .iam(want)
+            .get_server_certificate()
+            .server_certificate_name(name)
+            .send()
+            .await;
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(CertificateState::NotFound);
+        };
+        let found = answer
+            .server_certificate()
+            .and_then(|found| found.server_certificate_metadata());
         let found = found.ok_or_else(|| empty_answer(&call))?;
         if found.arn() != arn {
             return Ok(CertificateState::NotFound);
         }
-        Ok(CertificateState::Found { domain: None, not_after: found.expiration().and_then(timestamp) })
+        Ok(CertificateState::Found {
+            domain: None,
+            not_after: found.expiration().and_then(timestamp),
+        })
     }
 }

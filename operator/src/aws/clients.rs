@@ -94,7 +94,9 @@ impl Aws {
     /// The region that the environment names, which is where a registry goes that names none.
     #[must_use]
     pub fn default_region(&self) -> Option<Region> {
-        self.config.region().and_then(|region| region.as_ref().parse().ok())
+        self.config
+            .region()
+            .and_then(|region| region.as_ref().parse().ok())
     }
 
     /// How many calls were made since the start, repetitions by the SDK not counted.
@@ -107,7 +109,10 @@ impl Aws {
     pub(super) fn call(&self, action: &'static str, resource: impl Into<String>) -> Call {
         self.requests.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
-        self.actions.lock().unwrap_or_else(PoisonError::into_inner).insert(action);
+        self.actions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(action);
         Call::new(action, resource)
     }
 
@@ -126,10 +131,16 @@ impl Aws {
     }
 
     fn make_clients(&self, region: &Region) -> RegionClients {
-        let config = self.config.to_builder().region(aws_config::Region::new(region.to_string())).build();
+        let config = self
+            .config
+            .to_builder()
+            .region(aws_config::Region::new(region.to_string()))
+            .build();
         // A stand-in of AWS has one host name for all buckets.
         let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(path_style)
+            .build();
         RegionClients {
             s3: aws_sdk_s3::Client::from_conf(s3),
             iam: aws_sdk_iam::Client::new(&config),
@@ -142,14 +153,20 @@ impl Aws {
     pub(super) fn s3(&self, bucket: &DesiredBucket) -> aws_sdk_s3::Client {
         match &bucket.store {
             StoreAccess::Aws => self.region(&bucket.region).s3.clone(),
-            StoreAccess::Compatible { endpoint, force_path_style, credentials } => {
+            StoreAccess::Compatible {
+                endpoint,
+                force_path_style,
+                credentials,
+            } => {
                 let config = aws_sdk_s3::config::Builder::from(&self.config)
                     .region(aws_sdk_s3::config::Region::new(bucket.region.to_string()))
                     .endpoint_url(endpoint)
                     .force_path_style(*force_path_style)
                     .credentials_provider(sdk_credentials(credentials))
                     // Older stores refuse the checksum headers that the SDK would add to everything.
-                    .request_checksum_calculation(aws_sdk_s3::config::RequestChecksumCalculation::WhenRequired)
+                    .request_checksum_calculation(
+                        aws_sdk_s3::config::RequestChecksumCalculation::WhenRequired,
+                    )
                     .build();
                 aws_sdk_s3::Client::from_conf(config)
             }
@@ -161,7 +178,10 @@ fn sdk_credentials(credentials: &StaticCredentials) -> Credentials {
     Credentials::new(
         &credentials.access_key_id,
         credentials.secret_access_key.expose_secret(),
-        credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+        credentials
+            .session_token
+            .as_ref()
+            .map(|token| token.expose_secret().to_owned()),
         None,
         "Secret of the registry",
     )

@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::{
-    AccessKeyId, BucketState, CertificateArn, CertificateState, Cloud, ClusterId, Desired, DesiredBucket, DesiredIdentity, Error,
-    Existing, Kind, MOST_READS, Observed, Owner, PolicyKind, Step, StepOutcome, StoreAccess,
-    policy::POLICY_NAME,
-    step::Leftovers,
+    AccessKeyId, BucketState, CertificateArn, CertificateState, Cloud, ClusterId, Desired,
+    DesiredBucket, DesiredIdentity, Error, Existing, Kind, MOST_READS, Observed, Owner, PolicyKind,
+    Step, StepOutcome, StoreAccess, policy::POLICY_NAME, step::Leftovers,
 };
 use crate::controller::plan::{BlockedReason, DeletionPolicy, plan, plan_deletion};
 
@@ -62,6 +61,7 @@ pub(super) async fn run(stage: &dyn Stage) {
         a_retained_bucket_is_found_again,
         tags_of_others_are_left_alone,
         a_user_that_is_not_ours_is_left_alone,
+        a_user_left_by_an_earlier_registry_of_the_same_name_is_taken_over,
         rights_that_somebody_added_are_taken_away,
         a_key_that_nobody_recorded_is_deleted,
         an_inactive_key_is_replaced,
@@ -94,7 +94,11 @@ pub(super) fn wanted(name: &str) -> Desired {
             store: StoreAccess::Aws,
         },
         shares_with: Vec::new(),
-        identity: DesiredIdentity::IamUser { user: owner.user_name(), policy: PolicyKind::Inline, recorded_key: None },
+        identity: DesiredIdentity::IamUser {
+            user: owner.user_name(),
+            policy: PolicyKind::Inline,
+            recorded_key: None,
+        },
         certificate: None,
         owner,
     }
@@ -102,7 +106,10 @@ pub(super) fn wanted(name: &str) -> Desired {
 
 /// The same registry, declared after every bucket that is there.
 fn declared_late(name: &str) -> Desired {
-    Desired { registry_created: "2100-01-01T00:00:00Z".parse().unwrap(), ..wanted(name) }
+    Desired {
+        registry_created: "2100-01-01T00:00:00Z".parse().unwrap(),
+        ..wanted(name)
+    }
 }
 
 fn with_policy(want: &mut Desired, kind: PolicyKind) {
@@ -127,10 +134,18 @@ fn recorded(want: &Desired) -> Option<AccessKeyId> {
 /// Observes, and checks what that costs.
 async fn look(stage: &dyn Stage, want: &Desired) -> Observed {
     let before = stage.requests();
-    let observed = stage.cloud().observe(want).await.expect("AWS can be looked at");
+    let observed = stage
+        .cloud()
+        .observe(want)
+        .await
+        .expect("AWS can be looked at");
     if let (Some(before), Some(after)) = (before, stage.requests()) {
         let reads = after - before;
-        assert!(reads <= MOST_READS as u64, "{reads} reads for {:?}", want.owner.name);
+        assert!(
+            reads <= MOST_READS as u64,
+            "{reads} reads for {:?}",
+            want.owner.name
+        );
     }
     observed
 }
@@ -154,7 +169,11 @@ async fn settle(stage: &dyn Stage, want: &mut Desired) -> (Observed, Vec<String>
     carry_out(stage, want, &steps).await;
     let observed = look(stage, want).await;
     let left = plan(want, &observed);
-    assert!(left.steps.is_empty(), "after {steps:?}, there is still {:?}", left.steps);
+    assert!(
+        left.steps.is_empty(),
+        "after {steps:?}, there is still {:?}",
+        left.steps
+    );
     (observed, steps.iter().map(ToString::to_string).collect())
 }
 
@@ -164,7 +183,11 @@ async fn delete(stage: &dyn Stage, want: &mut Desired, policy: DeletionPolicy) {
 }
 
 fn reasons(want: &Desired, observed: &Observed) -> Vec<BlockedReason> {
-    plan(want, observed).blocked.into_iter().map(|blocked| blocked.reason).collect()
+    plan(want, observed)
+        .blocked
+        .into_iter()
+        .map(|blocked| blocked.reason)
+        .collect()
 }
 
 fn tags(observed: &Observed) -> BTreeMap<String, String> {
@@ -184,11 +207,19 @@ async fn a_registry_gets_what_it_wants_and_then_nothing_more(stage: &dyn Stage) 
     assert_eq!(user.path, "/moorage/blue/");
     assert_eq!(user.tags, want.owner.tags());
     assert_eq!(user.keys.len(), 1);
-    assert!(user.arn.ends_with(&format!(":user/moorage/blue/{}", want.owner.user_name())), "{}", user.arn);
+    assert!(
+        user.arn
+            .ends_with(&format!(":user/moorage/blue/{}", want.owner.user_name())),
+        "{}",
+        user.arn
+    );
     assert!(user.inline.is_some() && user.attached.is_empty() && observed.managed_policy.is_none());
     delete(stage, &mut want, DeletionPolicy::Delete).await;
     let observed = look(stage, &want).await;
-    assert_eq!((observed.bucket, observed.user), (BucketState::Absent, None));
+    assert_eq!(
+        (observed.bucket, observed.user),
+        (BucketState::Absent, None)
+    );
 }
 
 async fn a_managed_policy_is_made_attached_and_kept_as_it_should_be(stage: &dyn Stage) {
@@ -198,12 +229,15 @@ async fn a_managed_policy_is_made_attached_and_kept_as_it_should_be(stage: &dyn 
     with_policy(&mut want, PolicyKind::Managed);
     let (observed, _) = settle(stage, &mut want).await;
     let arn = observed.managed_policy.expect("the policy is there").arn;
-    assert_eq!(observed.user.unwrap().attached, [arn.clone()]);
+    assert_eq!(observed.user.unwrap().attached, std::slice::from_ref(&arn));
     // AWS keeps five versions; a seventh change finds room all the same.
     for turn in 0..7 {
         want.bucket.prefix = format!("turn-{turn}").parse().unwrap();
         let (_, done) = settle(stage, &mut want).await;
-        assert!(done.contains(&format!("write a new version of IAM policy {arn}")), "{done:?}");
+        assert!(
+            done.contains(&format!("write a new version of IAM policy {arn}")),
+            "{done:?}"
+        );
     }
     delete(stage, &mut want, DeletionPolicy::Delete).await;
     let observed = look(stage, &want).await;
@@ -228,13 +262,24 @@ async fn the_policy_moves_between_inline_and_managed_and_leaves_nothing(stage: &
 async fn a_run_that_stops_after_any_step_is_finished_by_the_next_one(stage: &dyn Stage) {
     for kind in [PolicyKind::Inline, PolicyKind::Managed] {
         for stop in 0.. {
-            let mut want = wanted(&format!("stopped-{}-{stop}", if kind == PolicyKind::Inline { "inline" } else { "managed" }));
+            let mut want = wanted(&format!(
+                "stopped-{}-{stop}",
+                if kind == PolicyKind::Inline {
+                    "inline"
+                } else {
+                    "managed"
+                }
+            ));
             with_policy(&mut want, kind);
             let steps = plan(&want, &look(stage, &want).await).steps;
             carry_out(stage, &mut want.clone(), &steps[..stop]).await;
             let (observed, _) = settle(stage, &mut want).await;
             let user = observed.user.clone().unwrap();
-            assert_eq!(user.keys.iter().map(|key| &key.id).collect::<Vec<_>>(), [&recorded(&want).unwrap()], "after {stop}");
+            assert_eq!(
+                user.keys.iter().map(|key| &key.id).collect::<Vec<_>>(),
+                [&recorded(&want).unwrap()],
+                "after {stop}"
+            );
             assert!(want.owner.is_named_by(&tags(&observed)));
             if stop == steps.len() {
                 break;
@@ -244,7 +289,10 @@ async fn a_run_that_stops_after_any_step_is_finished_by_the_next_one(stage: &dyn
             carry_out(stage, &mut want.clone(), &steps[..stop.min(steps.len())]).await;
             delete(stage, &mut want, DeletionPolicy::Delete).await;
             let observed = look(stage, &want).await;
-            assert_eq!((observed.bucket, observed.user, observed.managed_policy), (BucketState::Absent, None, None));
+            assert_eq!(
+                (observed.bucket, observed.user, observed.managed_policy),
+                (BucketState::Absent, None, None)
+            );
         }
     }
 }
@@ -257,7 +305,10 @@ async fn a_bucket_of_another_account_is_refused(stage: &dyn Stage) {
         let observed = look(stage, &want).await;
         assert_eq!(observed.bucket, BucketState::Forbidden);
         assert_eq!(plan(&want, &observed).steps, []);
-        assert_eq!(reasons(&want, &observed), [BlockedReason::BucketOwnedByAnotherAccount]);
+        assert_eq!(
+            reasons(&want, &observed),
+            [BlockedReason::BucketOwnedByAnotherAccount]
+        );
         let create = Step::CreateBucket {
             bucket: want.bucket.name.clone(),
             region: want.bucket.region.clone(),
@@ -270,7 +321,9 @@ async fn a_bucket_of_another_account_is_refused(stage: &dyn Stage) {
 
 async fn a_bucket_that_was_there_before_is_refused(stage: &dyn Stage) {
     let want = declared_late("latecomer");
-    stage.make_bucket("bucket-of-latecomer", "eu-west-1", &[("owner", "somebody")]).await;
+    stage
+        .make_bucket("bucket-of-latecomer", "eu-west-1", &[("owner", "somebody")])
+        .await;
     let observed = look(stage, &want).await;
     assert_eq!(reasons(&want, &observed), [BlockedReason::BucketExists]);
     assert_eq!(plan(&want, &observed).steps, []);
@@ -280,24 +333,43 @@ async fn a_bucket_that_was_there_before_is_refused(stage: &dyn Stage) {
 async fn an_adopted_bucket_is_never_tagged_and_never_deleted(stage: &dyn Stage) {
     let mut want = wanted("adopter");
     want.bucket.existing = Existing::Adopt;
-    stage.make_bucket("bucket-of-adopter", "eu-west-1", &[("owner", "somebody")]).await;
+    stage
+        .make_bucket("bucket-of-adopter", "eu-west-1", &[("owner", "somebody")])
+        .await;
     stage.put_object("bucket-of-adopter", "old/data").await;
     let (observed, done) = settle(stage, &mut want).await;
-    assert!(!done.iter().any(|step| step.contains("bucket-of-adopter")), "{done:?}");
-    assert_eq!(tags(&observed), BTreeMap::from([("owner".to_owned(), "somebody".to_owned())]));
+    assert!(
+        !done.iter().any(|step| step.contains("bucket-of-adopter")),
+        "{done:?}"
+    );
+    assert_eq!(
+        tags(&observed),
+        BTreeMap::from([("owner".to_owned(), "somebody".to_owned())])
+    );
     delete(stage, &mut want, DeletionPolicy::Delete).await;
-    assert_eq!(stage.keys("bucket-of-adopter").await, Some(vec!["old/data".to_owned()]));
+    assert_eq!(
+        stage.keys("bucket-of-adopter").await,
+        Some(vec!["old/data".to_owned()])
+    );
     assert_eq!(look(stage, &want).await.user, None);
 }
 
 async fn a_bucket_in_another_region_is_refused(stage: &dyn Stage) {
     let mut want = wanted("traveller");
     want.bucket.existing = Existing::Adopt;
-    stage.make_bucket("bucket-of-traveller", "eu-central-1", &[]).await;
+    stage
+        .make_bucket("bucket-of-traveller", "eu-central-1", &[])
+        .await;
     let observed = look(stage, &want).await;
-    assert_eq!(reasons(&want, &observed), [BlockedReason::BucketInAnotherRegion]);
+    assert_eq!(
+        reasons(&want, &observed),
+        [BlockedReason::BucketInAnotherRegion]
+    );
     let message = &plan(&want, &observed).blocked[0].message;
-    assert!(message.contains("eu-central-1") && message.contains("eu-west-1"), "{message}");
+    assert!(
+        message.contains("eu-central-1") && message.contains("eu-west-1"),
+        "{message}"
+    );
 }
 
 async fn a_retained_bucket_is_found_again(stage: &dyn Stage) {
@@ -308,24 +380,41 @@ async fn a_retained_bucket_is_found_again(stage: &dyn Stage) {
     let mut want = declared_late("returning");
     want.owner.uid = "another-uid".to_owned();
     let (observed, done) = settle(stage, &mut want).await;
-    assert!(done.contains(&"tag bucket bucket-of-returning".to_owned()), "{done:?}");
+    assert!(
+        done.contains(&"tag bucket bucket-of-returning".to_owned()),
+        "{done:?}"
+    );
     assert_eq!(tags(&observed)["moorage.dev/uid"], "another-uid");
-    assert_eq!(stage.keys("bucket-of-returning").await, Some(vec!["docker/data".to_owned()]));
+    assert_eq!(
+        stage.keys("bucket-of-returning").await,
+        Some(vec!["docker/data".to_owned()])
+    );
 }
 
 async fn tags_of_others_are_left_alone(stage: &dyn Stage) {
     let mut want = wanted("tagged");
     let mut labels = want.owner.tags();
     labels.insert("cost-centre".to_owned(), "42".to_owned());
-    let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    stage.make_bucket("bucket-of-tagged", "eu-west-1", &labels).await;
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    stage
+        .make_bucket("bucket-of-tagged", "eu-west-1", &labels)
+        .await;
     let (observed, _) = settle(stage, &mut want).await;
     let have = tags(&observed);
-    assert_eq!((have["cost-centre"].as_str(), have["team"].as_str()), ("42", "a"));
+    assert_eq!(
+        (have["cost-centre"].as_str(), have["team"].as_str()),
+        ("42", "a")
+    );
     want.bucket.tags.insert("team".to_owned(), "b".to_owned());
     let (observed, _) = settle(stage, &mut want).await;
     let have = tags(&observed);
-    assert_eq!((have["cost-centre"].as_str(), have["team"].as_str()), ("42", "b"));
+    assert_eq!(
+        (have["cost-centre"].as_str(), have["team"].as_str()),
+        ("42", "b")
+    );
 }
 
 async fn a_user_that_is_not_ours_is_left_alone(stage: &dyn Stage) {
@@ -336,8 +425,25 @@ async fn a_user_that_is_not_ours_is_left_alone(stage: &dyn Stage) {
     assert_eq!(reasons(&want, &observed), [BlockedReason::UserNotOurs]);
     delete(stage, &mut want, DeletionPolicy::Delete).await;
     let observed = look(stage, &want).await;
-    assert!(observed.user.is_some_and(|user| user.path == "/" && user.keys.is_empty()));
+    assert!(
+        observed
+            .user
+            .is_some_and(|user| user.path == "/" && user.keys.is_empty())
+    );
     assert_eq!(observed.bucket, BucketState::Absent);
+}
+
+/// Its key is not known to the new registry, so it gets another one.
+async fn a_user_left_by_an_earlier_registry_of_the_same_name_is_taken_over(stage: &dyn Stage) {
+    let mut want = wanted("abandoned");
+    settle(stage, &mut want).await;
+    let first = recorded(&want).unwrap();
+    let mut want = wanted("abandoned");
+    want.owner.uid = "another-uid".to_owned();
+    let (observed, _) = settle(stage, &mut want).await;
+    let user = observed.user.unwrap();
+    assert_eq!(user.tags["moorage.dev/uid"], "another-uid");
+    assert!(user.keys.len() == 1 && user.keys[0].id != first);
 }
 
 async fn rights_that_somebody_added_are_taken_away(stage: &dyn Stage) {
@@ -360,16 +466,47 @@ async fn a_key_that_nobody_recorded_is_deleted(stage: &dyn Stage) {
     settle(stage, &mut want).await;
     let first = recorded(&want).unwrap();
     // Two runs that were stopped before they wrote the Secret: the second has no room for a third key.
-    carry_out(stage, &mut want.clone(), &[Step::CreateAccessKey { user: want.owner.user_name() }]).await;
-    let third = stage.cloud().carry_out(&want, &Step::CreateAccessKey { user: want.owner.user_name() }).await;
-    assert!(matches!(third, Err(Error { kind: Kind::LimitExceeded { .. }, .. })), "{third:?}");
+    carry_out(
+        stage,
+        &mut want.clone(),
+        &[Step::CreateAccessKey {
+            user: want.owner.user_name(),
+        }],
+    )
+    .await;
+    let third = stage
+        .cloud()
+        .carry_out(
+            &want,
+            &Step::CreateAccessKey {
+                user: want.owner.user_name(),
+            },
+        )
+        .await;
+    assert!(
+        matches!(
+            third,
+            Err(Error {
+                kind: Kind::LimitExceeded { .. },
+                ..
+            })
+        ),
+        "{third:?}"
+    );
     let (observed, done) = settle(stage, &mut want).await;
     assert_eq!(done.len(), 1, "{done:?}");
-    assert_eq!(observed.user.unwrap().keys[0].id, first, "the key in use stays");
+    assert_eq!(
+        observed.user.unwrap().keys[0].id,
+        first,
+        "the key in use stays"
+    );
     record(&mut want, None);
     let (observed, _) = settle(stage, &mut want).await;
     let keys = observed.user.unwrap().keys;
-    assert_eq!(keys.iter().map(|key| &key.id).collect::<Vec<_>>(), [&recorded(&want).unwrap()]);
+    assert_eq!(
+        keys.iter().map(|key| &key.id).collect::<Vec<_>>(),
+        [&recorded(&want).unwrap()]
+    );
     assert_ne!(keys[0].id, first);
 }
 
@@ -377,10 +514,15 @@ async fn an_inactive_key_is_replaced(stage: &dyn Stage) {
     let mut want = wanted("revoked");
     settle(stage, &mut want).await;
     let first = recorded(&want).unwrap();
-    stage.deactivate_key(want.owner.user_name().as_str(), &first).await;
+    stage
+        .deactivate_key(want.owner.user_name().as_str(), &first)
+        .await;
     let (observed, _) = settle(stage, &mut want).await;
     let keys = observed.user.unwrap().keys;
-    assert!(keys.len() == 1 && keys[0].active && keys[0].id != first, "{keys:?}");
+    assert!(
+        keys.len() == 1 && keys[0].active && keys[0].id != first,
+        "{keys:?}"
+    );
 }
 
 async fn deleting_takes_versions_markers_and_uploads_too(stage: &dyn Stage) {
@@ -407,7 +549,10 @@ async fn deleting_a_prefix_leaves_the_rest_of_the_bucket(stage: &dyn Stage) {
         stage.put_object(bucket, key).await;
     }
     delete(stage, &mut want, DeletionPolicy::Delete).await;
-    assert_eq!(stage.keys(bucket).await, Some(vec!["root".to_owned(), "team-ab/other".to_owned()]));
+    assert_eq!(
+        stage.keys(bucket).await,
+        Some(vec!["root".to_owned(), "team-ab/other".to_owned()])
+    );
 }
 
 async fn a_shared_bucket_is_handed_on_when_its_owner_goes(stage: &dyn Stage) {
@@ -417,19 +562,32 @@ async fn a_shared_bucket_is_handed_on_when_its_owner_goes(stage: &dyn Stage) {
     second.bucket.prefix = "two".parse().unwrap();
     settle(stage, &mut first).await;
     let observed = look(stage, &second).await;
-    assert_eq!(reasons(&second, &observed), [BlockedReason::BucketOwnedByAnotherRegistry], "nobody said that it is shared");
+    assert_eq!(
+        reasons(&second, &observed),
+        [BlockedReason::BucketOwnedByAnotherRegistry],
+        "nobody said that it is shared"
+    );
     first.shares_with = vec![second.owner.clone()];
     second.shares_with = vec![first.owner.clone()];
     let (observed, _) = settle(stage, &mut second).await;
-    assert!(first.owner.is_named_by(&tags(&observed)), "the tags name the first");
+    assert!(
+        first.owner.is_named_by(&tags(&observed)),
+        "the tags name the first"
+    );
     for key in ["one/x", "two/y"] {
         stage.put_object("bucket-of-first", key).await;
     }
     delete(stage, &mut first, DeletionPolicy::Delete).await;
-    assert_eq!(stage.keys("bucket-of-first").await, Some(vec!["two/y".to_owned()]));
+    assert_eq!(
+        stage.keys("bucket-of-first").await,
+        Some(vec!["two/y".to_owned()])
+    );
     second.shares_with.clear();
     let (observed, _) = settle(stage, &mut second).await;
-    assert!(second.owner.is_named_by(&tags(&observed)), "now they name the second");
+    assert!(
+        second.owner.is_named_by(&tags(&observed)),
+        "now they name the second"
+    );
     delete(stage, &mut second, DeletionPolicy::Delete).await;
     assert_eq!(stage.keys("bucket-of-first").await, None);
 }
@@ -437,7 +595,9 @@ async fn a_shared_bucket_is_handed_on_when_its_owner_goes(stage: &dyn Stage) {
 async fn a_former_user_is_removed_when_keys_are_provided(stage: &dyn Stage) {
     let mut want = wanted("convert");
     settle(stage, &mut want).await;
-    want.identity = DesiredIdentity::Provided { former_user: Some(want.owner.user_name()) };
+    want.identity = DesiredIdentity::Provided {
+        former_user: Some(want.owner.user_name()),
+    };
     let (observed, _) = settle(stage, &mut want).await;
     assert_eq!(observed.user, None);
     want.identity = DesiredIdentity::Provided { former_user: None };
@@ -449,17 +609,29 @@ async fn certificates_are_found_or_not(stage: &dyn Stage) {
     let acm = stage.acm_certificate("registry.example.com").await;
     let gone: CertificateArn = format!("{}0", acm.as_str()).parse().unwrap();
     let server = stage.server_certificate("registry-certificate").await;
-    let elsewhere: CertificateArn = server.as_str().replace("server-certificate/", "server-certificate/other/").parse().unwrap();
+    let elsewhere: CertificateArn = server
+        .as_str()
+        .replace("server-certificate/", "server-certificate/other/")
+        .parse()
+        .unwrap();
     want.certificate = Some(acm);
-    let CertificateState::Found { domain, .. } = look(stage, &want).await.certificate else { panic!("not found") };
+    let CertificateState::Found { domain, .. } = look(stage, &want).await.certificate else {
+        panic!("not found")
+    };
     assert_eq!(domain.as_deref(), Some("registry.example.com"));
     want.certificate = Some(server);
-    assert!(matches!(look(stage, &want).await.certificate, CertificateState::Found { .. }));
+    assert!(matches!(
+        look(stage, &want).await.certificate,
+        CertificateState::Found { .. }
+    ));
     for missing in [gone, elsewhere] {
         want.certificate = Some(missing);
         let observed = look(stage, &want).await;
         assert_eq!(observed.certificate, CertificateState::NotFound);
-        assert_eq!(reasons(&want, &observed), [BlockedReason::CertificateNotFound]);
+        assert_eq!(
+            reasons(&want, &observed),
+            [BlockedReason::CertificateNotFound]
+        );
     }
 }
 
@@ -468,8 +640,16 @@ async fn deletions_can_be_repeated_and_creations_conflict(stage: &dyn Stage) {
     let user = want.owner.user_name();
     let bucket = want.bucket.name.clone();
     let creations = [
-        Step::CreateBucket { bucket: bucket.clone(), region: want.bucket.region.clone(), tags: want.owner.tags() },
-        Step::CreateUser { user: user.clone(), path: want.owner.iam_path(), tags: want.owner.tags() },
+        Step::CreateBucket {
+            bucket: bucket.clone(),
+            region: want.bucket.region.clone(),
+            tags: want.owner.tags(),
+        },
+        Step::CreateUser {
+            user: user.clone(),
+            path: want.owner.iam_path(),
+            tags: want.owner.tags(),
+        },
     ];
     carry_out(stage, &mut want, &creations).await;
     for step in &creations {
@@ -477,11 +657,23 @@ async fn deletions_can_be_repeated_and_creations_conflict(stage: &dyn Stage) {
         assert!(matches!(error.kind, Kind::Conflict { .. }), "{error}");
     }
     let deletions = [
-        Step::DeleteAccessKey { user: user.clone(), id: "AKIA0000000000000000".parse().unwrap() },
-        Step::DeleteUserPolicy { user: user.clone(), policy: "none".to_owned() },
+        Step::DeleteAccessKey {
+            user: user.clone(),
+            id: "AKIA0000000000000000".parse().unwrap(),
+        },
+        Step::DeleteUserPolicy {
+            user: user.clone(),
+            policy: "none".to_owned(),
+        },
         Step::DeleteUser { user },
-        Step::EmptyBucket { bucket: bucket.clone(), prefix: "".parse().unwrap() },
-        Step::DeleteBucket { bucket, leftovers: Leftovers::Fail },
+        Step::EmptyBucket {
+            bucket: bucket.clone(),
+            prefix: "".parse().unwrap(),
+        },
+        Step::DeleteBucket {
+            bucket,
+            leftovers: Leftovers::Fail,
+        },
     ];
     carry_out(stage, &mut want, &deletions).await;
     carry_out(stage, &mut want, &deletions).await;
@@ -490,13 +682,21 @@ async fn deletions_can_be_repeated_and_creations_conflict(stage: &dyn Stage) {
 /// In us-east-1 creating a bucket that is there succeeds. One that somebody else made in that moment must not become ours.
 async fn a_bucket_in_use_is_not_claimed(stage: &dyn Stage) {
     let want = wanted("racing");
-    stage.make_bucket("bucket-of-racing", "eu-west-1", &[]).await;
+    stage
+        .make_bucket("bucket-of-racing", "eu-west-1", &[])
+        .await;
     stage.put_object("bucket-of-racing", "precious").await;
-    let claim = Step::ClaimBucket { bucket: want.bucket.name.clone(), tags: want.owner.tags() };
+    let claim = Step::ClaimBucket {
+        bucket: want.bucket.name.clone(),
+        tags: want.owner.tags(),
+    };
     let error = stage.cloud().carry_out(&want, &claim).await.unwrap_err();
     assert!(matches!(error.kind, Kind::Conflict { .. }), "{error}");
     assert!(tags(&look(stage, &want).await).is_empty());
-    let full = Step::DeleteBucket { bucket: want.bucket.name.clone(), leftovers: Leftovers::Fail };
+    let full = Step::DeleteBucket {
+        bucket: want.bucket.name.clone(),
+        leftovers: Leftovers::Fail,
+    };
     let error = stage.cloud().carry_out(&want, &full).await.unwrap_err();
     assert!(matches!(error.kind, Kind::Conflict { .. }), "{error}");
 }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::names::{AccessKeyId, AccountId, BucketName, CertificateArn, ClusterId, KeyPrefix, Region, UserName,
+use super::names::{
+    AccessKeyId, AccountId, BucketName, CertificateArn, ClusterId, KeyPrefix, Region, UserName,
 };
 
 /// Tag with the [`ClusterId`] of the owner.
@@ -140,7 +141,11 @@ impl Desired {
     /// The ARN that the managed policy of the user has, or will have once it is created.
     #[must_use]
     pub fn policy_arn(&self, account: &AccountId, user: &UserName) -> String {
-        format!("arn:{}:iam::{account}:policy{}{user}", self.bucket.region.partition(), self.owner.iam_path())
+        format!(
+            "arn:{}:iam::{account}:policy{}{user}",
+            self.bucket.region.partition(),
+            self.owner.iam_path()
+        )
     }
 
     /// A text that changes whenever anything that is wanted changes, the secrets included; it shows nothing of them.

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_smithy_runtime_api::{client::{orchestrator::HttpResponse, result::SdkError}};
-use aws_smithy_types::error::{ErrorMetadata, display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::{
+    ErrorMetadata, display::DisplayErrorContext, metadata::ProvideErrorMetadata,
+};
 use snafu::Snafu;
 
 /// An operation on AWS that failed.
@@ -117,7 +119,10 @@ pub(super) struct Call {
 impl Call {
     /// `action` is the IAM action that allows the operation, which is not always its name: `HeadBucket` needs `s3:ListBucket`.
     pub(super) fn new(action: &'static str, resource: impl Into<String>) -> Self {
-        Self { action, resource: resource.into() }
+        Self {
+            action,
+            resource: resource.into(),
+        }
     }
 
     /// The only place where an error of the SDK becomes one of ours.
@@ -140,12 +145,21 @@ impl Call {
     }
 
     fn error(&self, kind: Kind, detail: String) -> Error {
-        Error { action: self.action, resource: self.resource.clone(), kind, detail }
+        Error {
+            action: self.action,
+            resource: self.resource.clone(),
+            kind,
+            detail,
+        }
     }
 
     fn denied_kind(&self, action: &str) -> Kind {
-        let statement = serde_json::json!({"Effect": "Allow", "Action": action, "Resource": self.resource});
-        Kind::Denied { action: action.to_owned(), statement: statement.to_string() }
+        let statement =
+            serde_json::json!({"Effect": "Allow", "Action": action, "Resource": self.resource});
+        Kind::Denied {
+            action: action.to_owned(),
+            statement: statement.to_string(),
+        }
     }
 
     fn kind_of<E>(&self, error: &SdkError<E, HttpResponse>) -> Kind
@@ -153,7 +167,9 @@ impl Call {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         match error {
-            SdkError::ServiceError(context) => self.kind_of_answer(context.err().meta(), context.raw()),
+            SdkError::ServiceError(context) => {
+                self.kind_of_answer(context.err().meta(), context.raw())
+            }
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Kind::Unavailable,
             // The SDK looks for credentials before it sends, and wraps what it does not find in one of the other two.
             other => credentials_problem(other).unwrap_or(Kind::Unavailable),
@@ -161,35 +177,109 @@ impl Call {
     }
 
     fn kind_of_answer(&self, meta: &ErrorMetadata, response: &HttpResponse) -> Kind {
-        let status = response.status().as_u16();
-        let message = || shortened(meta.message().unwrap_or("no message"));
-        match meta.code().unwrap_or_default() {
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AllAccessDisabled" => {
+        // Stand-ins of AWS answer in one service's form for another, which the SDK does not read.
+        let said = meta.message().or_else(|| element(response, "Message"));
+        let message = || shortened(said.unwrap_or("no message"));
+        let code = meta
+            .code()
+            .or_else(|| element(response, "Code"))
+            .unwrap_or_default();
+        match Meaning::of(code, response.status().as_u16()) {
+            Meaning::Denied => {
                 // A call may need a second action (tags at creation), and then only the message says which one was denied.
-                let named = meta.message().and_then(denied_action).unwrap_or_else(|| self.action.to_owned());
-                self.denied_kind(&named)
+                let named = said.and_then(denied_action);
+                self.denied_kind(named.unwrap_or(self.action))
             }
-            code @ ("InvalidAccessKeyId" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "ExpiredToken"
-            | "ExpiredTokenException" | "InvalidToken" | "UnrecognizedClientException" | "MissingAuthenticationToken"
-            | "AuthFailure" | "IncompleteSignature") => Kind::BadCredentials { code: code.to_owned() },
-            "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded" | "SlowDown"
-            | "PriorRequestNotComplete" => Kind::Throttled { after: retry_after(response) },
-            "OperationAborted" | "ConcurrentModification" | "DeleteConflict" | "EntityTemporarilyUnmodifiable"
-            | "BucketNotEmpty" | "BucketAlreadyOwnedByYou" | "EntityAlreadyExists" => Kind::Conflict { message: message() },
-            "BucketAlreadyExists" => Kind::OwnedElsewhere { owner: "it belongs to another AWS account".to_owned() },
-            "LimitExceeded" | "LimitExceededException" | "TooManyBuckets" | "ServiceQuotaExceededException" => {
-                Kind::LimitExceeded { message: message() }
-            }
-            "NoSuchEntity" | "NoSuchBucket" | "NoSuchTagSet" | "NotFound" | "ResourceNotFoundException" | "NoSuchUpload" => {
-                Kind::NotFound
-            }
-            // A HEAD has no body, and so no code.
-            _ if status == 403 => self.denied_kind(self.action),
-            _ if status == 404 => Kind::NotFound,
-            _ if status == 429 => Kind::Throttled { after: retry_after(response) },
-            code if status == 501 => Kind::Invalid { code: code.to_owned(), message: message() },
-            _ if status >= 500 => Kind::Unavailable,
-            code => Kind::Invalid { code: code.to_owned(), message: message() },
+            Meaning::BadCredentials => Kind::BadCredentials {
+                code: code.to_owned(),
+            },
+            Meaning::Throttled => Kind::Throttled {
+                after: retry_after(response),
+            },
+            Meaning::Conflict => Kind::Conflict { message: message() },
+            Meaning::OwnedElsewhere => Kind::OwnedElsewhere {
+                owner: "it belongs to another AWS account".to_owned(),
+            },
+            Meaning::LimitExceeded => Kind::LimitExceeded { message: message() },
+            Meaning::NotFound => Kind::NotFound,
+            Meaning::Unavailable => Kind::Unavailable,
+            Meaning::Invalid => Kind::Invalid {
+                code: code.to_owned(),
+                message: message(),
+            },
+        }
+    }
+}
+
+/// The meaning of an error code, without what goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Denied,
+    BadCredentials,
+    Throttled,
+    Conflict,
+    OwnedElsewhere,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+    Invalid,
+}
+
+impl Meaning {
+    /// S3, IAM, ACM and STS in one table: their codes do not contradict each other. What has no known code (a HEAD, a proxy in
+    /// between) is told by its HTTP status.
+    fn of(code: &str, status: u16) -> Self {
+        match code {
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "UnauthorizedOperation"
+            | "AllAccessDisabled" => Self::Denied,
+            "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidToken"
+            | "UnrecognizedClientException"
+            | "MissingAuthenticationToken"
+            | "AuthFailure"
+            | "IncompleteSignature" => Self::BadCredentials,
+            "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded"
+            | "SlowDown"
+            | "PriorRequestNotComplete" => Self::Throttled,
+            "OperationAborted"
+            | "ConcurrentModification"
+            | "DeleteConflict"
+            | "EntityTemporarilyUnmodifiable"
+            | "BucketNotEmpty"
+            | "BucketAlreadyOwnedByYou"
+            | "EntityAlreadyExists" => Self::Conflict,
+            "BucketAlreadyExists" => Self::OwnedElsewhere,
+            "LimitExceeded"
+            | "LimitExceededException"
+            | "TooManyBuckets"
+            | "ServiceQuotaExceededException" => Self::LimitExceeded,
+            "NoSuchEntity"
+            | "NoSuchBucket"
+            | "NoSuchTagSet"
+            | "NotFound"
+            | "ResourceNotFoundException"
+            | "NoSuchUpload" => Self::NotFound,
+            _ => Self::of_status(status),
+        }
+    }
+
+    fn of_status(status: u16) -> Self {
+        match status {
+            403 => Self::Denied,
+            404 => Self::NotFound,
+            429 => Self::Throttled,
+            // 501: the store does not know the operation, and will not learn it by being asked again.
+            500 | 502.. => Self::Unavailable,
+            _ => Self::Invalid,
         }
     }
 }
@@ -201,18 +291,33 @@ fn credentials_problem(error: &(dyn std::error::Error + 'static)) -> Option<Kind
         match error.downcast_ref::<CredentialsError>() {
             Some(CredentialsError::CredentialsNotLoaded(_)) => return Some(Kind::NoCredentials),
             Some(CredentialsError::ProviderTimedOut(_)) => return Some(Kind::Unavailable),
-            Some(_) => return Some(Kind::BadCredentials { code: "no credentials from their provider".to_owned() }),
+            Some(_) => {
+                return Some(Kind::BadCredentials {
+                    code: "no credentials from their provider".to_owned(),
+                });
+            }
             None => next = error.source(),
         }
     }
     None
 }
 
+/// The text of the first XML element of this name.
+fn element<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (_, rest) = body.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once("</")?.0)
+}
+
 /// The action in "User: … is not authorized to perform: s3:TagResource on resource: …".
-fn denied_action(message: &str) -> Option<String> {
-    let action = message.split("not authorized to perform: ").nth(1)?.split_whitespace().next()?;
-    let good = action.contains(':') && action.chars().all(|c| c.is_ascii_alphanumeric() || c == ':');
-    good.then(|| action.to_owned())
+fn denied_action(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    let action = rest.split_whitespace().next()?;
+    let good = action.contains(':')
+        && action
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == ':');
+    good.then_some(action)
 }
 
 /// AWS says it in seconds, when it says it.
@@ -224,4 +329,84 @@ fn retry_after(response: &HttpResponse) -> Option<Duration> {
 /// At most 300 characters: it goes into a condition.
 fn shortened(message: &str) -> String {
     message.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("AccessDenied", 403, Meaning::Denied)]
+    #[case("", 403, Meaning::Denied)]
+    #[case("SignatureDoesNotMatch", 403, Meaning::BadCredentials)]
+    #[case("RequestTimeTooSkewed", 400, Meaning::Invalid)]
+    #[case("SlowDown", 503, Meaning::Throttled)]
+    #[case("Throttling", 400, Meaning::Throttled)]
+    #[case("OperationAborted", 409, Meaning::Conflict)]
+    #[case("BucketAlreadyExists", 409, Meaning::OwnedElsewhere)]
+    #[case("InternalError", 500, Meaning::Unavailable)]
+    #[case("", 502, Meaning::Unavailable)]
+    #[case("NotImplemented", 501, Meaning::Invalid)]
+    fn an_answer_means_what_its_code_says_or_else_its_status(
+        #[case] code: &str,
+        #[case] status: u16,
+        #[case] meaning: Meaning,
+    ) {
+        assert_eq!(Meaning::of(code, status), meaning);
+    }
+
+    fn answer(status: u16, body: &'static str) -> HttpResponse {
+        HttpResponse::new(
+            status.try_into().unwrap(),
+            aws_smithy_types::body::SdkBody::from(body),
+        )
+    }
+
+    #[test]
+    fn a_denial_of_a_second_action_names_that_one() {
+        let call = Call::new("s3:CreateBucket", "arn:aws:s3:::images");
+        let message = "User: arn:aws:iam::123456789012:user/operator is not authorized to perform: s3:TagResource on \
+                       resource: arn:aws:s3:::images because no identity-based policy allows the s3:TagResource action";
+        let meta = ErrorMetadata::builder()
+            .code("AccessDenied")
+            .message(message)
+            .build();
+        let kind = call.kind_of_answer(&meta, &answer(403, ""));
+        assert!(matches!(kind, Kind::Denied { action, .. } if action == "s3:TagResource"));
+    }
+
+    #[test]
+    fn an_error_in_the_form_of_another_service_is_read_from_the_body() {
+        let call = Call::new("iam:GetUser", "*");
+        let body = "<ErrorResponse><Errors><Error><Code>InvalidClientTokenId</Code></Error></Errors></ErrorResponse>";
+        let kind = call.kind_of_answer(&ErrorMetadata::builder().build(), &answer(403, body));
+        assert_eq!(
+            kind,
+            Kind::BadCredentials {
+                code: "InvalidClientTokenId".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn a_throttled_answer_says_how_long_to_wait() {
+        let mut answer = answer(503, "");
+        answer.headers_mut().insert("retry-after", "7");
+        let meta = ErrorMetadata::builder().code("SlowDown").build();
+        let kind = Call::new("s3:CreateBucket", "*").kind_of_answer(&meta, &answer);
+        assert_eq!(
+            kind,
+            Kind::Throttled {
+                after: Some(Duration::from_secs(7))
+            }
+        );
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again_and_the_rest_is_not() {
+        assert!(Kind::Unavailable.is_transient() && Kind::Throttled { after: None }.is_transient());
+        assert!(!Kind::NoCredentials.is_transient() && !Kind::NotFound.is_transient());
+    }
 }

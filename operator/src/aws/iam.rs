@@ -32,7 +32,11 @@ pub(super) struct FoundUser {
 
 /// `arn:aws:iam::*:user/moorage/<cluster>/<user>`, for messages: the account is not known before the user is.
 fn user_arn(want: &Desired, user: &UserName) -> String {
-    format!("arn:{}:iam::*:user{}{user}", want.bucket.region.partition(), want.owner.iam_path())
+    format!(
+        "arn:{}:iam::*:user{}{user}",
+        want.bucket.region.partition(),
+        want.owner.iam_path()
+    )
 }
 
 impl Aws {
@@ -46,17 +50,36 @@ impl Aws {
         self.call(action, user_arn(want, user))
     }
 
-    pub(super) async fn find_user(&self, want: &Desired, user: &UserName) -> Result<Option<FoundUser>, Error> {
+    pub(super) async fn find_user(
+        &self,
+        want: &Desired,
+        user: &UserName,
+    ) -> Result<Option<FoundUser>, Error> {
         let call = self.user_call("iam:GetUser", want, user);
-        let answer = self.iam(want).get_user().user_name(user.as_str()).send().await;
-        let Some(answer) = if_there(&call, answer)? else { return Ok(None) };
+        let answer = self
+            .iam(want)
+            .get_user()
+            .user_name(user.as_str())
+            .send()
+            .await;
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(None);
+        };
         let found = answer.user().ok_or_else(|| empty_answer(&call))?;
-        let account = found.arn().split(':').nth(4).and_then(|account| account.parse().ok());
+        let account = found
+            .arn()
+            .split(':')
+            .nth(4)
+            .and_then(|account| account.parse().ok());
         Ok(Some(FoundUser {
             account: account.ok_or_else(|| empty_answer(&call))?,
             arn: found.arn().to_owned(),
             path: found.path().to_owned(),
-            tags: found.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+            tags: found
+                .tags()
+                .iter()
+                .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+                .collect(),
         }))
     }
 
@@ -65,7 +88,10 @@ impl Aws {
         let call = self.call("sts:GetCallerIdentity", "*");
         let answer = self.region(region).sts.get_caller_identity().send().await;
         let answer = answer.map_err(|error| call.failed(error))?;
-        answer.account().and_then(|account| account.parse().ok()).ok_or_else(|| empty_answer(&call))
+        answer
+            .account()
+            .and_then(|account| account.parse().ok())
+            .ok_or_else(|| empty_answer(&call))
     }
 
     /// Four calls, or three when a managed policy is wanted: then the text of an inline one does not matter.
@@ -75,23 +101,46 @@ impl Aws {
         user: &UserName,
         found: FoundUser,
     ) -> Result<Option<UserState>, Error> {
-        let FoundUser { account: _, arn, path, tags } = found;
+        let FoundUser {
+            account: _,
+            arn,
+            path,
+            tags,
+        } = found;
         let iam = self.iam(want);
         let call = self.user_call("iam:ListUserPolicies", want, user);
-        let answer = iam.list_user_policies().user_name(user.as_str()).send().await;
+        let answer = iam
+            .list_user_policies()
+            .user_name(user.as_str())
+            .send()
+            .await;
         // A user that has gone since it was found has nothing.
-        let Some(answer) = if_there(&call, answer)? else { return Ok(None) };
-        let (ours, other_inline): (Vec<_>, Vec<_>) =
-            answer.policy_names().iter().cloned().partition(|name| name == POLICY_NAME);
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(None);
+        };
+        let (ours, other_inline): (Vec<_>, Vec<_>) = answer
+            .policy_names()
+            .iter()
+            .cloned()
+            .partition(|name| name == POLICY_NAME);
         let inline = match (ours.is_empty(), reads_managed(want)) {
             (true, _) => None,
             (false, true) => Some(PolicyDocument::unread()),
             (false, false) => self.inline_policy(want, user).await?,
         };
         let call = self.user_call("iam:ListAttachedUserPolicies", want, user);
-        let answer = iam.list_attached_user_policies().user_name(user.as_str()).send().await;
-        let Some(answer) = if_there(&call, answer)? else { return Ok(None) };
-        let attached = answer.attached_policies().iter().filter_map(|policy| policy.policy_arn().map(str::to_owned));
+        let answer = iam
+            .list_attached_user_policies()
+            .user_name(user.as_str())
+            .send()
+            .await;
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(None);
+        };
+        let attached = answer
+            .attached_policies()
+            .iter()
+            .filter_map(|policy| policy.policy_arn().map(str::to_owned));
         Ok(Some(UserState {
             arn,
             path,
@@ -103,9 +152,19 @@ impl Aws {
         }))
     }
 
-    async fn inline_policy(&self, want: &Desired, user: &UserName) -> Result<Option<PolicyDocument>, Error> {
+    async fn inline_policy(
+        &self,
+        want: &Desired,
+        user: &UserName,
+    ) -> Result<Option<PolicyDocument>, Error> {
         let call = self.user_call("iam:GetUserPolicy", want, user);
-        let answer = self.iam(want).get_user_policy().user_name(user.as_str()).policy_name(POLICY_NAME).send().await;
+        let answer = self
+            .iam(want)
+            .get_user_policy()
+            .user_name(user.as_str())
+            .policy_name(POLICY_NAME)
+            .send()
+            .await;
         Ok(if_there(&call, answer)?.map(|answer| PolicyDocument::parse(answer.policy_document())))
     }
 
@@ -118,21 +177,39 @@ impl Aws {
         let iam = self.iam(want);
         let call = self.call("iam:ListPolicyVersions", &arn);
         let answer = iam.list_policy_versions().policy_arn(&arn).send().await;
-        let Some(answer) = if_there(&call, answer)? else { return Ok(None) };
-        let (default, others): (Vec<_>, Vec<_>) =
-            answer.versions().iter().partition(|version| version.is_default_version());
+        let Some(answer) = if_there(&call, answer)? else {
+            return Ok(None);
+        };
+        let (default, others): (Vec<_>, Vec<_>) = answer
+            .versions()
+            .iter()
+            .partition(|version| version.is_default_version());
         let default = default.first().and_then(|version| version.version_id());
         let document = match default {
             Some(version) if reads_managed(want) => {
                 let call = self.call("iam:GetPolicyVersion", &arn);
-                let answer = iam.get_policy_version().policy_arn(&arn).version_id(version).send().await;
+                let answer = iam
+                    .get_policy_version()
+                    .policy_arn(&arn)
+                    .version_id(version)
+                    .send()
+                    .await;
                 let found = if_there(&call, answer)?;
-                found.and_then(|found| found.policy_version?.document).map(|text| PolicyDocument::parse(&text))
+                found
+                    .and_then(|found| found.policy_version?.document)
+                    .map(|text| PolicyDocument::parse(&text))
             }
             _ => None,
         };
-        let other_versions = others.iter().filter_map(|version| version.version_id().map(str::to_owned)).collect();
-        Ok(Some(ManagedPolicyState { arn, document, other_versions }))
+        let other_versions = others
+            .iter()
+            .filter_map(|version| version.version_id().map(str::to_owned))
+            .collect();
+        Ok(Some(ManagedPolicyState {
+            arn,
+            document,
+            other_versions,
+        }))
     }
 
     pub(super) async fn create_user(
@@ -144,7 +221,16 @@ impl Aws {
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:CreateUser", want, user);
         let tags = Some(sdk_tags(&call, tags)?);
-        done(&call, self.iam(want).create_user().user_name(user.as_str()).path(path).set_tags(tags).send().await)
+        done(
+            &call,
+            self.iam(want)
+                .create_user()
+                .user_name(user.as_str())
+                .path(path)
+                .set_tags(tags)
+                .send()
+                .await,
+        )
     }
 
     pub(super) async fn tag_user(
@@ -155,7 +241,15 @@ impl Aws {
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:TagUser", want, user);
         let tags = Some(sdk_tags(&call, tags)?);
-        done(&call, self.iam(want).tag_user().user_name(user.as_str()).set_tags(tags).send().await)
+        done(
+            &call,
+            self.iam(want)
+                .tag_user()
+                .user_name(user.as_str())
+                .set_tags(tags)
+                .send()
+                .await,
+        )
     }
 
     pub(super) async fn put_user_policy(
@@ -165,8 +259,15 @@ impl Aws {
         document: &PolicyDocument,
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:PutUserPolicy", want, user);
-        let request = self.iam(want).put_user_policy().user_name(user.as_str()).policy_name(POLICY_NAME);
-        done(&call, request.policy_document(document.to_string()).send().await)
+        let request = self
+            .iam(want)
+            .put_user_policy()
+            .user_name(user.as_str())
+            .policy_name(POLICY_NAME);
+        done(
+            &call,
+            request.policy_document(document.to_string()).send().await,
+        )
     }
 
     pub(super) async fn delete_user_policy(
@@ -176,7 +277,15 @@ impl Aws {
         policy: &str,
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DeleteUserPolicy", want, user);
-        gone(&call, self.iam(want).delete_user_policy().user_name(user.as_str()).policy_name(policy).send().await)
+        gone(
+            &call,
+            self.iam(want)
+                .delete_user_policy()
+                .user_name(user.as_str())
+                .policy_name(policy)
+                .send()
+                .await,
+        )
     }
 
     pub(super) async fn create_policy(
@@ -187,11 +296,22 @@ impl Aws {
         document: &PolicyDocument,
         tags: &BTreeMap<String, String>,
     ) -> Result<StepOutcome, Error> {
-        let arn = format!("arn:{}:iam::*:policy{path}{name}", want.bucket.region.partition());
+        let arn = format!(
+            "arn:{}:iam::*:policy{path}{name}",
+            want.bucket.region.partition()
+        );
         let call = self.call("iam:CreatePolicy", arn);
         let tags = Some(sdk_tags(&call, tags)?);
-        let request = self.iam(want).create_policy().policy_name(name.as_str()).path(path).set_tags(tags);
-        done(&call, request.policy_document(document.to_string()).send().await)
+        let request = self
+            .iam(want)
+            .create_policy()
+            .policy_name(name.as_str())
+            .path(path)
+            .set_tags(tags);
+        done(
+            &call,
+            request.policy_document(document.to_string()).send().await,
+        )
     }
 
     pub(super) async fn create_policy_version(
@@ -201,8 +321,15 @@ impl Aws {
         document: &PolicyDocument,
     ) -> Result<StepOutcome, Error> {
         let call = self.call("iam:CreatePolicyVersion", arn);
-        let request = self.iam(want).create_policy_version().policy_arn(arn).set_as_default(true);
-        done(&call, request.policy_document(document.to_string()).send().await)
+        let request = self
+            .iam(want)
+            .create_policy_version()
+            .policy_arn(arn)
+            .set_as_default(true);
+        done(
+            &call,
+            request.policy_document(document.to_string()).send().await,
+        )
     }
 
     pub(super) async fn delete_policy_version(
@@ -212,56 +339,128 @@ impl Aws {
         version: &str,
     ) -> Result<StepOutcome, Error> {
         let call = self.call("iam:DeletePolicyVersion", arn);
-        gone(&call, self.iam(want).delete_policy_version().policy_arn(arn).version_id(version).send().await)
+        gone(
+            &call,
+            self.iam(want)
+                .delete_policy_version()
+                .policy_arn(arn)
+                .version_id(version)
+                .send()
+                .await,
+        )
     }
 
-    pub(super) async fn attach_policy(&self, want: &Desired, user: &UserName, arn: &str) -> Result<StepOutcome, Error> {
+    pub(super) async fn attach_policy(
+        &self,
+        want: &Desired,
+        user: &UserName,
+        arn: &str,
+    ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:AttachUserPolicy", want, user);
-        done(&call, self.iam(want).attach_user_policy().user_name(user.as_str()).policy_arn(arn).send().await)
+        done(
+            &call,
+            self.iam(want)
+                .attach_user_policy()
+                .user_name(user.as_str())
+                .policy_arn(arn)
+                .send()
+                .await,
+        )
     }
 
-    pub(super) async fn detach_policy(&self, want: &Desired, user: &UserName, arn: &str) -> Result<StepOutcome, Error> {
+    pub(super) async fn detach_policy(
+        &self,
+        want: &Desired,
+        user: &UserName,
+        arn: &str,
+    ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DetachUserPolicy", want, user);
-        gone(&call, self.iam(want).detach_user_policy().user_name(user.as_str()).policy_arn(arn).send().await)
+        gone(
+            &call,
+            self.iam(want)
+                .detach_user_policy()
+                .user_name(user.as_str())
+                .policy_arn(arn)
+                .send()
+                .await,
+        )
     }
 
-    pub(super) async fn delete_policy(&self, want: &Desired, arn: &str) -> Result<StepOutcome, Error> {
+    pub(super) async fn delete_policy(
+        &self,
+        want: &Desired,
+        arn: &str,
+    ) -> Result<StepOutcome, Error> {
         let call = self.call("iam:DeletePolicy", arn);
-        gone(&call, self.iam(want).delete_policy().policy_arn(arn).send().await)
+        gone(
+            &call,
+            self.iam(want).delete_policy().policy_arn(arn).send().await,
+        )
     }
 
-    pub(super) async fn delete_user(&self, want: &Desired, user: &UserName) -> Result<StepOutcome, Error> {
+    pub(super) async fn delete_user(
+        &self,
+        want: &Desired,
+        user: &UserName,
+    ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DeleteUser", want, user);
-        gone(&call, self.iam(want).delete_user().user_name(user.as_str()).send().await)
+        gone(
+            &call,
+            self.iam(want)
+                .delete_user()
+                .user_name(user.as_str())
+                .send()
+                .await,
+        )
     }
 }
 
 /// Whether the text of the managed policy matters, and so the text of the inline one does not.
 fn reads_managed(want: &Desired) -> bool {
-    matches!(want.identity, DesiredIdentity::IamUser { policy: PolicyKind::Managed, .. })
+    matches!(
+        want.identity,
+        DesiredIdentity::IamUser {
+            policy: PolicyKind::Managed,
+            ..
+        }
+    )
 }
 
 /// `None` for what does not exist.
-pub(super) fn if_there<T, E>(call: &Call, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<Option<T>, Error>
+pub(super) fn if_there<T, E>(
+    call: &Call,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, Error>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     match answer.map_err(|error| call.failed(error)) {
         Ok(answer) => Ok(Some(answer)),
-        Err(Error { kind: Kind::NotFound, .. }) => Ok(None),
+        Err(Error {
+            kind: Kind::NotFound,
+            ..
+        }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn done<T, E>(call: &Call, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<StepOutcome, Error>
+fn done<T, E>(
+    call: &Call,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<StepOutcome, Error>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    answer.map(|_| StepOutcome::Done).map_err(|error| call.failed(error))
+    answer
+        .map(|_| StepOutcome::Done)
+        .map_err(|error| call.failed(error))
 }
 
 /// A deletion: what is not there is deleted.
-pub(super) fn gone<T, E>(call: &Call, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<StepOutcome, Error>
+pub(super) fn gone<T, E>(
+    call: &Call,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<StepOutcome, Error>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -270,10 +469,16 @@ where
 
 /// An answer without what it is for. AWS does not do that; a stand-in may.
 pub(super) fn empty_answer(call: &Call) -> Error {
-    call.refused(Kind::Invalid { code: "incomplete answer".to_owned(), message: "a part of the answer is missing".to_owned() })
+    call.refused(Kind::Invalid {
+        code: "incomplete answer".to_owned(),
+        message: "a part of the answer is missing".to_owned(),
+    })
 }
 
 fn sdk_tags(call: &Call, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
-    tags.iter().map(tag).collect::<Result<_, _>>().map_err(|error| not_sent(call, &error))
+    tags.iter()
+        .map(tag)
+        .collect::<Result<_, _>>()
+        .map_err(|error| not_sent(call, &error))
 }

@@ -81,7 +81,9 @@ impl Cloud for Aws {
         };
         let account = match &found {
             Some(found) => Some(found.account.clone()),
-            None if desired.bucket.store.is_aws() => Some(self.account(&desired.bucket.region).await?),
+            None if desired.bucket.store.is_aws() => {
+                Some(self.account(&desired.bucket.region).await?)
+            }
             None => None,
         };
         let bucket = self.observe_bucket(desired, account.as_ref()).await?;
@@ -97,7 +99,9 @@ impl Cloud for Aws {
                 observed.user = self.observe_user(desired, user, found).await?;
             }
             if let Some(account) = &observed.account {
-                observed.managed_policy = self.observe_managed_policy(desired, desired.policy_arn(account, user)).await?;
+                observed.managed_policy = self
+                    .observe_managed_policy(desired, desired.policy_arn(account, user))
+                    .await?;
             }
         }
         Ok(observed)
@@ -111,15 +115,31 @@ impl Cloud for Aws {
             Step::ClaimBucket { tags, .. } => self.claim_bucket(bucket, tags).await,
             Step::EmptyBucket { prefix, .. } => self.empty_bucket(bucket, prefix).await,
             Step::DeleteBucket { leftovers, .. } => self.delete_bucket(bucket, *leftovers).await,
-            Step::CreateUser { user, path, tags } => self.create_user(desired, user, path, tags).await,
-            Step::TagUser { user, tags } => self.tag_user(desired, user, tags).await,
-            Step::PutUserPolicy { user, document } => self.put_user_policy(desired, user, document).await,
-            Step::DeleteUserPolicy { user, policy } => self.delete_user_policy(desired, user, policy).await,
-            Step::CreatePolicy { name, path, document, tags } => {
-                self.create_policy(desired, name, path, document, tags).await
+            Step::CreateUser { user, path, tags } => {
+                self.create_user(desired, user, path, tags).await
             }
-            Step::CreatePolicyVersion { arn, document } => self.create_policy_version(desired, arn, document).await,
-            Step::DeletePolicyVersion { arn, version } => self.delete_policy_version(desired, arn, version).await,
+            Step::TagUser { user, tags } => self.tag_user(desired, user, tags).await,
+            Step::PutUserPolicy { user, document } => {
+                self.put_user_policy(desired, user, document).await
+            }
+            Step::DeleteUserPolicy { user, policy } => {
+                self.delete_user_policy(desired, user, policy).await
+            }
+            Step::CreatePolicy {
+                name,
+                path,
+                document,
+                tags,
+            } => {
+                self.create_policy(desired, name, path, document, tags)
+                    .await
+            }
+            Step::CreatePolicyVersion { arn, document } => {
+                self.create_policy_version(desired, arn, document).await
+            }
+            Step::DeletePolicyVersion { arn, version } => {
+                self.delete_policy_version(desired, arn, version).await
+            }
             Step::AttachPolicy { user, arn } => self.attach_policy(desired, user, arn).await,
             Step::DetachPolicy { user, arn } => self.detach_policy(desired, user, arn).await,
             Step::DeletePolicy { arn } => self.delete_policy(desired, arn).await,

@@ -303,3 +303,132 @@ fn parse_certificate_arn(value: &str) -> Option<CertificateArn> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::aws::Owner;
+
+    #[rstest]
+    #[case("abc", true)]
+    #[case("team-a.images", true)]
+    #[case("ab", false)]
+    #[case("Team", false)]
+    #[case("a..b", false)]
+    #[case("-ab", false)]
+    #[case("ab-", false)]
+    #[case("192.168.0.1", false)]
+    #[case("xn--abc", false)]
+    #[case("images-s3alias", false)]
+    #[case("images\n", false)]
+    fn a_bucket_name_follows_the_rules_of_s3(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(text.parse::<BucketName>().is_ok(), good);
+    }
+
+    #[test]
+    fn a_refused_name_says_what_is_allowed() {
+        let error = "Team A".parse::<Region>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "\"Team A\" is not a region: 1 to 63 lower-case letters, digits and hyphens, beginning with a letter"
+        );
+    }
+
+    #[rstest]
+    #[case("arn:aws:acm:eu-west-1:123456789012:certificate/0f-1", true)]
+    #[case("arn:aws-cn:acm:cn-north-1:123456789012:certificate/0f", true)]
+    #[case("arn:aws:iam::123456789012:server-certificate/web", true)]
+    #[case("arn:aws:iam::123456789012:server-certificate/path/to/web", true)]
+    #[case("", false)]
+    #[case("arn:aws:acm", false)]
+    #[case("arn:aws:acm::123456789012:certificate/0f", false)]
+    #[case("arn:aws:acm:eu-west-1:1234:certificate/0f", false)]
+    #[case("arn:aws:acm:eu-west-1:123456789012:certificate/", false)]
+    #[case("arn:aws:iam:eu-west-1:123456789012:server-certificate/web", false)]
+    #[case("arn:aws:iam::123456789012:role/web", false)]
+    #[case("arn:evil:acm:eu-west-1:123456789012:certificate/0f", false)]
+    #[case("arn:aws:acm:eu-west-1:123456789012:certificate/0f,x", false)]
+    fn the_arn_of_a_certificate_is_of_acm_or_iam(#[case] text: &str, #[case] good: bool) {
+        let parsed = text.parse::<CertificateArn>();
+        assert_eq!(
+            parsed.as_ref().ok().map(CertificateArn::as_str),
+            good.then_some(text)
+        );
+    }
+
+    #[test]
+    fn a_server_certificate_is_known_by_the_last_part_of_its_path() {
+        let arn = "arn:aws:iam::123456789012:server-certificate/path/to/web"
+            .parse()
+            .unwrap();
+        assert!(matches!(arn, CertificateArn::IamServerCertificate { name, .. } if name == "web"));
+    }
+
+    #[rstest]
+    #[case("", "team-a", true)]
+    #[case("team-a", "team-a", true)]
+    #[case("team-a", "team-a/images", true)]
+    #[case("team-a", "team-ab", false)]
+    #[case("team-a", "team-b", false)]
+    fn prefixes_overlap_when_one_holds_the_other(
+        #[case] one: &str,
+        #[case] other: &str,
+        #[case] overlaps: bool,
+    ) {
+        let (one, other): (KeyPrefix, KeyPrefix) = (one.parse().unwrap(), other.parse().unwrap());
+        assert_eq!(
+            (one.overlaps(&other), other.overlaps(&one)),
+            (overlaps, overlaps)
+        );
+    }
+
+    #[rstest]
+    #[case("a/*")]
+    #[case("a//b")]
+    #[case("../a")]
+    #[case("${aws:username}")]
+    #[case("a b")]
+    fn a_prefix_has_no_wildcard_and_no_way_up(#[case] text: &str) {
+        text.parse::<KeyPrefix>().unwrap_err();
+    }
+
+    proptest! {
+        #[test]
+        fn derived_names_are_names_whatever_they_are_derived_from(namespace in ".*", name in ".*", cluster in "[a-z0-9]{1,63}") {
+            let owner = Owner { cluster: cluster.parse().unwrap(), namespace, name, uid: String::new() };
+            prop_assert!(owner.user_name().as_str().starts_with("moorage-"));
+            prop_assert!(owner.bucket_name().as_str().len() <= 63);
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "\\PC*") {
+            let _ = (text.parse::<CertificateArn>(), text.parse::<KeyPrefix>(), text.parse::<BucketName>());
+        }
+    }
+
+    /// `a` in `b-c` and `a-b` in `c` read the same; the hash tells them apart. So does it where the readable part is cut.
+    #[test]
+    fn different_registries_have_different_names() {
+        let owner = |cluster: &str, namespace: &str, name: &str| Owner {
+            cluster: cluster.parse().unwrap(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: "any".to_owned(),
+        };
+        let long = "x".repeat(63);
+        let names: std::collections::BTreeSet<_> = [
+            owner("blue", "a", "b-c"),
+            owner("blue", "a-b", "c"),
+            owner("green", "a", "b-c"),
+            owner("blue", &long, "y"),
+            owner("blue", &long, "z"),
+        ]
+        .iter()
+        .map(|owner| owner.user_name().to_string())
+        .collect();
+        assert_eq!(names.len(), 5, "{names:?}");
+    }
+}

@@ -35,7 +35,11 @@ enum Location {
 
 impl Aws {
     /// Two calls, or three for a bucket that is not clearly ours.
-    pub(super) async fn observe_bucket(&self, want: &Desired, account: Option<&AccountId>) -> Result<BucketState, Error> {
+    pub(super) async fn observe_bucket(
+        &self,
+        want: &Desired,
+        account: Option<&AccountId>,
+    ) -> Result<BucketState, Error> {
         let bucket = &want.bucket;
         let region = match self.bucket_location(bucket, account).await? {
             Location::Nowhere => return Ok(BucketState::Absent),
@@ -50,23 +54,40 @@ impl Aws {
             }
         };
         if region != bucket.region {
-            return Ok(BucketState::Present { region, tags: BTreeMap::new(), created: None });
+            return Ok(BucketState::Present {
+                region,
+                tags: BTreeMap::new(),
+                created: None,
+            });
         }
         let tags = self.bucket_tags(bucket, account).await?;
-        let contested =
-            bucket.store.is_aws() && bucket.existing == Existing::Refuse && !tags.contains_key(TAG_CLUSTER);
+        let contested = bucket.store.is_aws()
+            && bucket.existing == Existing::Refuse
+            && !tags.contains_key(TAG_CLUSTER);
         if !contested {
-            return Ok(BucketState::Present { region, tags, created: None });
+            return Ok(BucketState::Present {
+                region,
+                tags,
+                created: None,
+            });
         }
         Ok(match self.own_bucket_created(bucket).await? {
-            Some(created) => BucketState::Present { region, tags, created: Some(created) },
+            Some(created) => BucketState::Present {
+                region,
+                tags,
+                created: Some(created),
+            },
             None => BucketState::Forbidden,
         })
     }
 
     /// `GetBucketLocation` and not `HeadBucket`, because its answer has a body: it tells which permission is missing, and a bucket
     /// that does not exist from one that may not be seen.
-    async fn bucket_location(&self, bucket: &DesiredBucket, account: Option<&AccountId>) -> Result<Location, Error> {
+    async fn bucket_location(
+        &self,
+        bucket: &DesiredBucket,
+        account: Option<&AccountId>,
+    ) -> Result<Location, Error> {
         let call = self.call("s3:GetBucketLocation", bucket_arn(bucket));
         let answer = self
             .s3(bucket)
@@ -82,7 +103,9 @@ impl Aws {
         };
         let error = match answer {
             Ok(location) => {
-                let constraint = location.location_constraint().map_or("", BucketLocationConstraint::as_str);
+                let constraint = location
+                    .location_constraint()
+                    .map_or("", BucketLocationConstraint::as_str);
                 return Ok(Location::Here(here(region_of_constraint(constraint))));
             }
             Err(error) => error,
@@ -110,8 +133,16 @@ impl Aws {
             .send()
             .await
             .map_err(|error| call.failed(error))?;
-        let found = answer.buckets().iter().find(|found| found.name() == Some(bucket.name.as_str()));
-        Ok(found.map(|found| found.creation_date().and_then(timestamp).unwrap_or(Timestamp::MIN)))
+        let found = answer
+            .buckets()
+            .iter()
+            .find(|found| found.name() == Some(bucket.name.as_str()));
+        Ok(found.map(|found| {
+            found
+                .creation_date()
+                .and_then(timestamp)
+                .unwrap_or(Timestamp::MIN)
+        }))
     }
 
     async fn bucket_tags(
@@ -130,13 +161,22 @@ impl Aws {
         let error = match answer {
             Ok(tagging) => {
                 let tags = tagging.tag_set().iter();
-                return Ok(tags.map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect());
+                return Ok(tags
+                    .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+                    .collect());
             }
             Err(error) if error.code() == Some("NoSuchTagSet") => return Ok(BTreeMap::new()),
             Err(error) => error,
         };
-        let has_no_tags = !bucket.store.is_aws() && error.raw_response().is_some_and(|raw| raw.status().as_u16() == 501);
-        if has_no_tags { Ok(BTreeMap::new()) } else { Err(call.failed(error)) }
+        let has_no_tags = !bucket.store.is_aws()
+            && error
+                .raw_response()
+                .is_some_and(|raw| raw.status().as_u16() == 501);
+        if has_no_tags {
+            Ok(BTreeMap::new())
+        } else {
+            Err(call.failed(error))
+        }
     }
 
     pub(super) async fn create_bucket(
@@ -148,7 +188,8 @@ impl Aws {
         let mut configuration = CreateBucketConfiguration::builder();
         let has_constraint = bucket.region.as_str() != Region::US_EAST_1;
         if has_constraint {
-            configuration = configuration.location_constraint(BucketLocationConstraint::from(bucket.region.as_str()));
+            configuration = configuration
+                .location_constraint(BucketLocationConstraint::from(bucket.region.as_str()));
         }
         // Tags in the same call leave no moment at which the bucket is nobody's. Other stores do not know them.
         let has_tags = bucket.store.is_aws();
@@ -190,7 +231,8 @@ impl Aws {
                 "bucket {} appeared while it was being created, and is in use; whose it is decides the next look",
                 bucket.name
             );
-            return Err(Call::new("s3:PutBucketTagging", bucket_arn(bucket)).refused(Kind::Conflict { message }));
+            return Err(Call::new("s3:PutBucketTagging", bucket_arn(bucket))
+                .refused(Kind::Conflict { message }));
         }
         self.put_tags(bucket, have, tags).await
     }
@@ -203,7 +245,9 @@ impl Aws {
     ) -> Result<StepOutcome, Error> {
         let call = self.call("s3:PutBucketTagging", bucket_arn(bucket));
         all.extend(tags.clone());
-        let tagging = Tagging::builder().set_tag_set(Some(sdk_tags(&call, &all)?)).build();
+        let tagging = Tagging::builder()
+            .set_tag_set(Some(sdk_tags(&call, &all)?))
+            .build();
         let tagging = tagging.map_err(|error| not_sent(&call, &error))?;
         self.s3(bucket)
             .put_bucket_tagging()
@@ -215,14 +259,30 @@ impl Aws {
         Ok(StepOutcome::Done)
     }
 
-    pub(super) async fn delete_bucket(&self, bucket: &DesiredBucket, leftovers: Leftovers) -> Result<StepOutcome, Error> {
+    pub(super) async fn delete_bucket(
+        &self,
+        bucket: &DesiredBucket,
+        leftovers: Leftovers,
+    ) -> Result<StepOutcome, Error> {
         let call = self.call("s3:DeleteBucket", bucket_arn(bucket));
-        let answer = self.s3(bucket).delete_bucket().bucket(bucket.name.as_str()).send().await;
+        let answer = self
+            .s3(bucket)
+            .delete_bucket()
+            .bucket(bucket.name.as_str())
+            .send()
+            .await;
         match answer {
             Ok(_) => Ok(StepOutcome::Done),
-            Err(error) if error.code() == Some("BucketNotEmpty") && leftovers == Leftovers::Keep => Ok(StepOutcome::Done),
+            Err(error)
+                if error.code() == Some("BucketNotEmpty") && leftovers == Leftovers::Keep =>
+            {
+                Ok(StepOutcome::Done)
+            }
             Err(error) => match call.failed(error) {
-                Error { kind: Kind::NotFound, .. } => Ok(StepOutcome::Done),
+                Error {
+                    kind: Kind::NotFound,
+                    ..
+                } => Ok(StepOutcome::Done),
                 error => Err(error),
             },
         }
@@ -231,12 +291,18 @@ impl Aws {
 
 /// An input that the SDK's builder finds incomplete. It cannot happen with the names we make; if it does, it is said.
 pub(super) fn not_sent(call: &Call, error: &dyn std::error::Error) -> Error {
-    call.refused(Kind::Invalid { code: "not sent".to_owned(), message: error.to_string() })
+    call.refused(Kind::Invalid {
+        code: "not sent".to_owned(),
+        message: error.to_string(),
+    })
 }
 
 fn sdk_tags(call: &Call, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
-    tags.iter().map(tag).collect::<Result<_, _>>().map_err(|error| not_sent(call, &error))
+    tags.iter()
+        .map(tag)
+        .collect::<Result<_, _>>()
+        .map_err(|error| not_sent(call, &error))
 }
 
 /// Two regions are called otherwise here (S3 API reference, `GetBucketLocation`).
@@ -250,7 +316,9 @@ fn region_of_constraint(constraint: &str) -> Option<Region> {
 
 /// Where a bucket is that another region's endpoint was asked about: 301 or 400, and the region in a header.
 fn region_in_redirect<E>(error: &SdkError<E, HttpResponse>) -> Option<Region> {
-    let response = error.raw_response().filter(|raw| [301, 307, 400].contains(&raw.status().as_u16()))?;
+    let response = error
+        .raw_response()
+        .filter(|raw| [301, 307, 400].contains(&raw.status().as_u16()))?;
     response.headers().get("x-amz-bucket-region")?.parse().ok()
 }
 

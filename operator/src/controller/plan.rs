@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::aws::{
-    BucketState, CertificateState, Desired, DesiredIdentity, Existing, KeyState, ManagedPolicyState, Observed, Owner,
-    PolicyKind, Step, UserName, UserState,
+    BucketState, CertificateState, Desired, DesiredIdentity, Existing, KeyState,
+    ManagedPolicyState, Observed, Owner, PolicyKind, Step, UserName, UserState,
     desired::TAG_CLUSTER,
     policy::{POLICY_NAME, policy_document},
     step::Leftovers,
@@ -137,14 +137,21 @@ fn bucket_standing<'a>(want: &Desired, have: &'a BucketState) -> Result<Standing
                 ),
             ));
         }
-        BucketState::Present { region, tags, created } => (region, tags, created),
+        BucketState::Present {
+            region,
+            tags,
+            created,
+        } => (region, tags, created),
     };
     if *region != want.bucket.region {
         let message = format!(
             "bucket {name} is in region {region}, and spec.storage.s3.region says {}; a bucket cannot be moved",
             want.bucket.region
         );
-        return Err(blocked_bucket(BlockedReason::BucketInAnotherRegion, message));
+        return Err(blocked_bucket(
+            BlockedReason::BucketInAnotherRegion,
+            message,
+        ));
     }
     if want.owner.is_named_by(tags) {
         return Ok(Standing::Ours { tags });
@@ -153,11 +160,16 @@ fn bucket_standing<'a>(want: &Desired, have: &'a BucketState) -> Result<Standing
         if want.shares_with.iter().any(|other| other.is_named_by(tags)) {
             return Ok(Standing::Shared);
         }
-        return Err(blocked_bucket(BlockedReason::BucketOwnedByAnotherRegistry, belongs_to_another(want, tags)));
+        return Err(blocked_bucket(
+            BlockedReason::BucketOwnedByAnotherRegistry,
+            belongs_to_another(want, tags),
+        ));
     }
     match want.bucket.existing {
         Existing::Adopt => Ok(Standing::Adopted),
-        Existing::Refuse if created.is_some_and(|created| created >= want.registry_created) => Ok(Standing::Unclaimed),
+        Existing::Refuse if created.is_some_and(|created| created >= want.registry_created) => {
+            Ok(Standing::Unclaimed)
+        }
         Existing::Refuse => Err(blocked_bucket(
             BlockedReason::BucketExists,
             format!(
@@ -183,7 +195,11 @@ fn belongs_to_another(want: &Desired, tags: &BTreeMap<String, String>) -> String
 }
 
 fn blocked_bucket(reason: BlockedReason, message: String) -> Blocked {
-    Blocked { subject: Subject::Bucket, reason, message }
+    Blocked {
+        subject: Subject::Bucket,
+        reason,
+        message,
+    }
 }
 
 /// The tags that the bucket is to have. Those of ownership win over those of the spec.
@@ -199,7 +215,11 @@ fn bucket_step(want: &Desired, standing: &Standing<'_>) -> Vec<Step> {
     let tags = bucket_tags(want);
     match standing {
         Standing::Absent => vec![
-            Step::CreateBucket { bucket: bucket.clone(), region: want.bucket.region.clone(), tags: tags.clone() },
+            Step::CreateBucket {
+                bucket: bucket.clone(),
+                region: want.bucket.region.clone(),
+                tags: tags.clone(),
+            },
             // In us-east-1, creating a bucket that we have already succeeds; claiming sees whether it was new.
             Step::ClaimBucket { bucket, tags },
         ],
@@ -221,12 +241,20 @@ fn is_ours(want: &Desired, user: &UserState) -> bool {
 fn identity_steps(want: &Desired, have: &Observed) -> Result<Vec<Step>, Blocked> {
     let (user, kind, recorded_key) = match &want.identity {
         DesiredIdentity::Provided { .. } => return Ok(identity_removal(want, have)),
-        DesiredIdentity::IamUser { user, policy, recorded_key } => (user, *policy, recorded_key.as_ref()),
+        DesiredIdentity::IamUser {
+            user,
+            policy,
+            recorded_key,
+        } => (user, *policy, recorded_key.as_ref()),
     };
     let mut steps = Vec::new();
     match &have.user {
         None => {
-            steps.push(Step::CreateUser { user: user.clone(), path: want.owner.iam_path(), tags: want.owner.tags() });
+            steps.push(Step::CreateUser {
+                user: user.clone(),
+                path: want.owner.iam_path(),
+                tags: want.owner.tags(),
+            });
         }
         Some(found) if !is_ours(want, found) => {
             return Err(Blocked {
@@ -240,7 +268,10 @@ fn identity_steps(want: &Desired, have: &Observed) -> Result<Vec<Step>, Blocked>
             });
         }
         Some(found) if !holds(&found.tags, &want.owner.tags()) => {
-            steps.push(Step::TagUser { user: user.clone(), tags: want.owner.tags() });
+            steps.push(Step::TagUser {
+                user: user.clone(),
+                tags: want.owner.tags(),
+            });
         }
         Some(_) => {}
     }
@@ -249,7 +280,9 @@ fn identity_steps(want: &Desired, have: &Observed) -> Result<Vec<Step>, Blocked>
         PolicyKind::Managed => steps.extend(managed_policy_steps(want, user, have)?),
     }
     let keys = have.user.as_ref().map_or(&[][..], |found| &found.keys);
-    let live = keys.iter().find(|key| key.active && Some(&key.id) == recorded_key);
+    let live = keys
+        .iter()
+        .find(|key| key.active && Some(&key.id) == recorded_key);
     steps.extend(deleted_keys(user, keys, live));
     if live.is_none() {
         steps.push(Step::CreateAccessKey { user: user.clone() });
@@ -262,7 +295,10 @@ fn identity_steps(want: &Desired, have: &Observed) -> Result<Vec<Step>, Blocked>
 fn deleted_keys(user: &UserName, keys: &[KeyState], keep: Option<&KeyState>) -> Vec<Step> {
     keys.iter()
         .filter(|key| keep.is_none_or(|keep| keep.id != key.id))
-        .map(|key| Step::DeleteAccessKey { user: user.clone(), id: key.id.clone() })
+        .map(|key| Step::DeleteAccessKey {
+            user: user.clone(),
+            id: key.id.clone(),
+        })
         .collect()
 }
 
@@ -272,7 +308,10 @@ fn inline_policy_steps(want: &Desired, user: &UserName, have: &Observed) -> Vec<
     let found = have.user.as_ref();
     let mut steps = Vec::new();
     if found.and_then(|found| found.inline.as_ref()) != Some(&document) {
-        steps.push(Step::PutUserPolicy { user: user.clone(), document });
+        steps.push(Step::PutUserPolicy {
+            user: user.clone(),
+            document,
+        });
     }
     if let Some(found) = found {
         steps.extend(foreign_rights(user, found, None));
@@ -281,13 +320,23 @@ fn inline_policy_steps(want: &Desired, user: &UserName, have: &Observed) -> Vec<
     steps
 }
 
-fn managed_policy_steps(want: &Desired, user: &UserName, have: &Observed) -> Result<Vec<Step>, Blocked> {
+fn managed_policy_steps(
+    want: &Desired,
+    user: &UserName,
+    have: &Observed,
+) -> Result<Vec<Step>, Blocked> {
     let document = policy_document(&want.bucket.region, &want.bucket.name, &want.bucket.prefix);
-    let arn = have.account.as_ref().map(|account| want.policy_arn(account, user)).ok_or_else(|| Blocked {
-        subject: Subject::Identity,
-        reason: BlockedReason::AccountUnknown,
-        message: "AWS did not say which account the operator is in, so its policy cannot be named".to_owned(),
-    })?;
+    let arn = have
+        .account
+        .as_ref()
+        .map(|account| want.policy_arn(account, user))
+        .ok_or_else(|| Blocked {
+            subject: Subject::Identity,
+            reason: BlockedReason::AccountUnknown,
+            message:
+                "AWS did not say which account the operator is in, so its policy cannot be named"
+                    .to_owned(),
+        })?;
     let mut steps = Vec::new();
     match &have.managed_policy {
         None => steps.push(Step::CreatePolicy {
@@ -298,17 +347,26 @@ fn managed_policy_steps(want: &Desired, user: &UserName, have: &Observed) -> Res
         }),
         Some(found) if found.document.as_ref() != Some(&document) => {
             steps.extend(old_versions(found));
-            steps.push(Step::CreatePolicyVersion { arn: arn.clone(), document });
+            steps.push(Step::CreatePolicyVersion {
+                arn: arn.clone(),
+                document,
+            });
         }
         Some(_) => {}
     }
     let found = have.user.as_ref();
     if !found.is_some_and(|found| found.attached.contains(&arn)) {
-        steps.push(Step::AttachPolicy { user: user.clone(), arn: arn.clone() });
+        steps.push(Step::AttachPolicy {
+            user: user.clone(),
+            arn: arn.clone(),
+        });
     }
     if let Some(found) = found {
         if found.inline.is_some() {
-            steps.push(Step::DeleteUserPolicy { user: user.clone(), policy: POLICY_NAME.to_owned() });
+            steps.push(Step::DeleteUserPolicy {
+                user: user.clone(),
+                policy: POLICY_NAME.to_owned(),
+            });
         }
         steps.extend(foreign_rights(user, found, Some(&arn)));
     }
@@ -317,12 +375,21 @@ fn managed_policy_steps(want: &Desired, user: &UserName, have: &Observed) -> Res
 
 /// Policies that somebody put on our user beside the one that is ours. The user may touch its bucket and nothing else.
 fn foreign_rights(user: &UserName, found: &UserState, keep: Option<&str>) -> Vec<Step> {
-    let inline = found.other_inline.iter().map(|policy| Step::DeleteUserPolicy { user: user.clone(), policy: policy.clone() });
+    let inline = found
+        .other_inline
+        .iter()
+        .map(|policy| Step::DeleteUserPolicy {
+            user: user.clone(),
+            policy: policy.clone(),
+        });
     let attached = found
         .attached
         .iter()
         .filter(|arn| keep != Some(arn.as_str()))
-        .map(|arn| Step::DetachPolicy { user: user.clone(), arn: arn.clone() });
+        .map(|arn| Step::DetachPolicy {
+            user: user.clone(),
+            arn: arn.clone(),
+        });
     inline.chain(attached).collect()
 }
 
@@ -330,27 +397,37 @@ fn old_versions(policy: &ManagedPolicyState) -> Vec<Step> {
     policy
         .other_versions
         .iter()
-        .map(|version| Step::DeletePolicyVersion { arn: policy.arn.clone(), version: version.clone() })
+        .map(|version| Step::DeletePolicyVersion {
+            arn: policy.arn.clone(),
+            version: version.clone(),
+        })
         .collect()
 }
 
 fn managed_policy_removal(policy: &ManagedPolicyState) -> Vec<Step> {
     let mut steps = old_versions(policy);
-    steps.push(Step::DeletePolicy { arn: policy.arn.clone() });
+    steps.push(Step::DeletePolicy {
+        arn: policy.arn.clone(),
+    });
     steps
 }
 
 /// IAM deletes neither a user that has keys or policies, nor a policy that is attached or has old versions.
 fn identity_removal(want: &Desired, have: &Observed) -> Vec<Step> {
     let mut steps = Vec::new();
-    let Some(user) = want.identity.user() else { return steps };
+    let Some(user) = want.identity.user() else {
+        return steps;
+    };
     match &have.user {
         // Somebody else's user: what bears its name may be in use by it.
         Some(found) if !is_ours(want, found) => return steps,
         Some(found) => {
             steps.extend(deleted_keys(user, &found.keys, None));
             if found.inline.is_some() {
-                steps.push(Step::DeleteUserPolicy { user: user.clone(), policy: POLICY_NAME.to_owned() });
+                steps.push(Step::DeleteUserPolicy {
+                    user: user.clone(),
+                    policy: POLICY_NAME.to_owned(),
+                });
             }
             steps.extend(foreign_rights(user, found, None));
             steps.push(Step::DeleteUser { user: user.clone() });
@@ -363,7 +440,10 @@ fn identity_removal(want: &Desired, have: &Observed) -> Vec<Step> {
 
 fn bucket_removal(want: &Desired, have: &BucketState, policy: DeletionPolicy) -> Vec<Step> {
     let bucket = want.bucket.name.clone();
-    let own_folder = || Step::EmptyBucket { bucket: want.bucket.name.clone(), prefix: want.bucket.prefix.clone() };
+    let own_folder = || Step::EmptyBucket {
+        bucket: want.bucket.name.clone(),
+        prefix: want.bucket.prefix.clone(),
+    };
     let is_whole = want.bucket.prefix.is_whole_bucket();
     match (bucket_standing(want, have), policy) {
         (Ok(Standing::Ours { .. }), _) if !want.shares_with.is_empty() => {
@@ -371,20 +451,38 @@ fn bucket_removal(want: &Desired, have: &BucketState, policy: DeletionPolicy) ->
             if policy == DeletionPolicy::Delete && !is_whole {
                 steps.push(own_folder());
             }
-            steps.extend(heir(want).map(|heir| Step::TagBucket { bucket, tags: heir.tags() }));
+            steps.extend(heir(want).map(|heir| Step::TagBucket {
+                bucket,
+                tags: heir.tags(),
+            }));
             steps
         }
         (Ok(Standing::Ours { .. }), DeletionPolicy::Delete) => {
-            let leftovers = if is_whole { Leftovers::Fail } else { Leftovers::Keep };
+            let leftovers = if is_whole {
+                Leftovers::Fail
+            } else {
+                Leftovers::Keep
+            };
             vec![own_folder(), Step::DeleteBucket { bucket, leftovers }]
         }
         (Ok(Standing::Shared), DeletionPolicy::Delete) if !is_whole => vec![own_folder()],
         (Ok(Standing::Unclaimed), DeletionPolicy::Delete) => {
-            vec![Step::DeleteBucket { bucket, leftovers: Leftovers::Keep }]
+            vec![Step::DeleteBucket {
+                bucket,
+                leftovers: Leftovers::Keep,
+            }]
         }
-        (Ok(Standing::Ours { .. } | Standing::Shared | Standing::Unclaimed | Standing::Adopted | Standing::Absent) | Err(_), _) => {
-            Vec::new()
-        }
+        (
+            Ok(
+                Standing::Ours { .. }
+                | Standing::Shared
+                | Standing::Unclaimed
+                | Standing::Adopted
+                | Standing::Absent,
+            )
+            | Err(_),
+            _,
+        ) => Vec::new(),
     }
 }
 
