@@ -54,10 +54,18 @@ pub mod reason {
     pub const NAME_TAKEN: &str = "NameTaken";
     /// Another ContainerRegistry has the bucket.
     pub const BUCKET_CLAIMED: &str = "BucketClaimed";
-    /// The bucket, or the user, belongs to someone else.
-    pub const OWNED_ELSEWHERE: &str = "OwnedElsewhere";
+    /// The bucket is in another AWS account.
+    pub const BUCKET_OWNED_BY_ANOTHER_ACCOUNT: &str = "BucketOwnedByAnotherAccount";
+    /// The bucket is in our account, without our tags, and the spec does not adopt it.
+    pub const BUCKET_EXISTS: &str = "BucketExists";
+    /// The bucket carries the tags of another registry.
+    pub const BUCKET_OWNED_BY_ANOTHER_REGISTRY: &str = "BucketOwnedByAnotherRegistry";
     /// The bucket is in another region than the spec says.
-    pub const WRONG_REGION: &str = "WrongRegion";
+    pub const BUCKET_IN_ANOTHER_REGION: &str = "BucketInAnotherRegion";
+    /// An IAM user or policy of our name is there and is not ours.
+    pub const USER_NOT_OURS: &str = "UserNotOurs";
+    /// AWS did not say which account this is.
+    pub const ACCOUNT_UNKNOWN: &str = "AccountUnknown";
     /// The certificate does not exist.
     pub const CERTIFICATE_NOT_FOUND: &str = "CertificateNotFound";
     /// Nothing is asked for.

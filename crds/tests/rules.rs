@@ -4,6 +4,12 @@
 //! its update. The first line of a refused case is `# refused: <part of the message>`. The end-to-end tests feed the same files
 //! to a real API server.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_in_result,
+    reason = "a broken case stops the test that reads it"
+)]
+
 use std::{fs, path::PathBuf};
 
 use kube::core::cel::Validator;
