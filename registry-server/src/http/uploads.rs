@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// The parameter, named as distribution's, in which a client carries on what it has been told of an upload.
+const STATE: &str = "_state";
+
 /// `POST`: begins an upload, takes a whole blob, or mounts one.
 pub(super) async fn begin(
     app: &App,
@@ -48,7 +51,13 @@ pub(super) async fn begin(
         None => Algorithm::Sha256,
     };
     let progress = app.registry.begin_upload(&name, algorithm).await?;
-    Ok(standing(StatusCode::ACCEPTED, name, progress, &call.origin))
+    let location = call
+        .origin
+        .url(&Endpoint::Upload(name.clone(), progress.id));
+    let location = format!("{location}?{STATE}={}", progress.id.ticket(&name));
+    let mut response = standing(StatusCode::ACCEPTED, name, progress, &call.origin);
+    set(&mut response, header::LOCATION, &location);
+    Ok(response)
 }
 
 /// `GET` and `HEAD`: where the upload stands.
@@ -95,10 +104,18 @@ pub(super) async fn finish(
     let digest = digest.ok_or_else(|| {
         ApiError::new(Code::DigestInvalid).detail("the parameter digest is missing")
     })?;
-    let finished = app
-        .registry
-        .finish_upload(&name, id, chunk(app, call, body)?, &digest)
-        .await;
+    let is_fresh = call
+        .query
+        .first(STATE)
+        .is_some_and(|state| state == id.ticket(&name));
+    let chunk = chunk(app, call, body)?;
+    let finished = if is_fresh {
+        app.registry
+            .finish_fresh_upload(&name, id, chunk, &digest)
+            .await
+    } else {
+        app.registry.finish_upload(&name, id, chunk, &digest).await
+    };
     finished.map_err(|error| located(error, &name, id, &call.origin))?;
     Ok(created(name, digest, &call.origin))
 }

@@ -7,6 +7,8 @@
 //!                                   and the rest in the state       link, then state and data are removed
 //! ```
 //!
+//! `PUT` does not even read the state when the request shows the ticket that `POST` handed out ([`UploadId::ticket`]).
+//!
 //! A `PUT` that brings everything, and a `POST ?digest=`, stream straight to the blob's own key, as a multipart upload that is
 //! completed only when the digest is right.
 //!
@@ -17,89 +19,29 @@
 //! one number replace each other in the store, so a third, late write can make the upload impossible to finish; that is
 //! noticed ([`Error::UploadSpoiled`]), and never does content appear under a digest that it does not have.
 
-use std::{fmt, str::FromStr};
-
-use futures::TryStreamExt;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, future, stream};
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use self::{content::Open, state::Session};
 use super::{
-    Algorithm, Body, Digest, Registry, RepositoryName,
+    Algorithm, Digest, Registry, RepositoryName,
     error::{
         DigestMismatchSnafu, Error, OutOfOrderSnafu, Result, SizeMismatchSnafu, UploadSpoiledSnafu,
         UploadUnknownSnafu,
     },
+    whole,
 };
 use crate::{
     layout,
     store::{Key, Kind, Store},
 };
 
+pub use self::progress::{Chunk, Progress, UploadId};
+
 mod content;
+mod progress;
 mod state;
-
-/// Names an upload within its repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UploadId(Uuid);
-
-impl UploadId {
-    /// A new one, that nobody can guess.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
-    }
-}
-
-impl FromStr for UploadId {
-    type Err = uuid::Error;
-
-    /// Only the form that is handed out, so that an upload has one name.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let id = Self(Uuid::try_parse(text)?);
-        if id.to_string() == text {
-            Ok(id)
-        } else {
-            Uuid::try_parse("").map(Self)
-        }
-    }
-}
-
-impl fmt::Display for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
-    }
-}
-
-/// Where an upload stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Which upload.
-    pub id: UploadId,
-    /// How many bytes have been received.
-    pub offset: u64,
-    /// When it was begun.
-    pub started_at: Timestamp,
-}
-
-/// More bytes for an upload.
-pub struct Chunk {
-    /// At which byte of the blob they begin, where the client says it.
-    pub start: Option<u64>,
-    /// How many they are, where the client says it.
-    pub length: Option<u64>,
-    /// The bytes.
-    pub body: Body,
-}
-
-impl Chunk {
-    fn check_start(&self, offset: u64) -> Result<()> {
-        match self.start {
-            Some(start) if start != offset => OutOfOrderSnafu { offset }.fail(),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
 
 impl Registry {
     /// Begins an upload. `algorithm` is what the digest will be of. One call to the store.
@@ -172,6 +114,55 @@ impl Registry {
                 registry.append(&name, &mut session, chunk).await?;
                 registry.assemble(session, &claimed).await?;
             }
+            registry.link_blob(&name, &claimed).await?;
+            Ok(registry.store().delete(&keys).await?)
+        })
+        .await
+    }
+
+    /// Makes a blob of the bytes of one request, for an upload that nothing has been added to, as its ticket says. If the request
+    /// brings nothing, something may have been added after all. Goes on to its end even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// As [`Registry::finish_upload`].
+    pub async fn finish_fresh_upload(
+        &self,
+        name: &RepositoryName,
+        id: UploadId,
+        mut chunk: Chunk,
+        claimed: &Digest,
+    ) -> Result<()> {
+        let Some(first) = chunk.body.next().await else {
+            // A stream that has ended is not asked again.
+            let nothing = Chunk {
+                body: whole(Bytes::new()),
+                ..chunk
+            };
+            return self.finish_upload(name, id, nothing, claimed).await;
+        };
+        chunk.body = stream::once(future::ready(first)).chain(chunk.body).boxed();
+        let keys = [
+            layout::upload_state(name, id),
+            layout::upload_data(name, id),
+        ];
+        let (registry, name, claimed) = (self.clone(), name.clone(), claimed.clone());
+        self.finish(async move {
+            chunk.check_start(0)?;
+            let written = registry
+                .write_blob(Open::new(claimed.algorithm()), chunk, &claimed)
+                .await;
+            if let Err(Error::DigestMismatch { .. }) = written {
+                // Or was something added after all, and these are only the last bytes?
+                if let Ok(Progress {
+                    offset: offset @ 1..,
+                    ..
+                }) = registry.load_progress(&name, id).await
+                {
+                    return OutOfOrderSnafu { offset }.fail();
+                }
+                registry.store().delete(&keys).await?;
+            }
+            written?;
             registry.link_blob(&name, &claimed).await?;
             Ok(registry.store().delete(&keys).await?)
         })
