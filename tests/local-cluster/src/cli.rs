@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     io::Write,
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -207,12 +207,9 @@ fn quoted(value: &str) -> String {
 
 fn load_images(location: &Location, archives: &[PathBuf]) -> Result<()> {
     let info = ClusterInfo::read(location)?;
-    let node = info
-        .node
-        .context("the cluster was started without a node: nothing can run images")?;
     archives
         .iter()
-        .try_for_each(|archive: &PathBuf| node.load_image(&location.state, Path::new(archive)))
+        .try_for_each(|archive| info.load_image(archive))
 }
 
 /// Replaces this process; returns only the error when that fails.

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    Node, Tool,
+    ClusterInfo, Node, Tool,
     aws::Seeded,
     cgroup,
     location::{create_directory, text, write_file},
@@ -208,15 +208,19 @@ fn load_image(ctr: &[String], snapshotter: &str, archive: &Path) -> Result<()> {
     Ok(())
 }
 
-impl Node {
+impl ClusterInfo {
     /// Gives the node an image from an archive (docker-archive or OCI layout in a tar). A pod uses it by the name in the
     /// archive, with `imagePullPolicy: IfNotPresent`.
     ///
     /// # Errors
-    /// When the file cannot be read or is no image, or the node does not run.
-    pub fn load_image(&self, state: &Path, archive: &Path) -> Result<()> {
-        let root = state.join("node/containerd");
-        load_image(&self.ctr, node_config::snapshotter(&root)?, archive)
+    /// When there is no node, or the file cannot be read or is no image.
+    pub fn load_image(&self, archive: &Path) -> Result<()> {
+        let node = self
+            .node
+            .as_ref()
+            .context("the cluster was started without a node: nothing can run images")?;
+        let root = self.state_dir.join("node/containerd");
+        load_image(&node.ctr, node_config::snapshotter(&root)?, archive)
     }
 }
 
@@ -266,6 +270,15 @@ pub(crate) fn start_kubernetes(up: &mut Up<'_>, network: &Network, aws: &Seeded)
 /// Waits until the node takes pods and Services are routed.
 pub(crate) fn wait(up: &Up<'_>, network: &Network) -> Result<()> {
     let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].message}"#;
+    // The condition below may be one that an earlier kubelet left.
+    let health = format!("--raw=/api/v1/nodes/{}/proxy/healthz", up.node_name());
+    up.processes
+        .wait("kubelet", "kubelet to be healthy", READY, || {
+            Ok(match output(up.kubectl().args(["get", &health])) {
+                Ok(_) => Seen::Done(()),
+                Err(error) => Seen::NotYet(format!("{error:#}")),
+            })
+        })?;
     up.processes
         .wait("kubelet", "the node to be ready", READY, || {
             let mut get = up.kubectl();

@@ -177,6 +177,8 @@ impl Processes {
             return Ok(false);
         }
         let path = self.log(name);
+        // A condition read from the log must not be met by an earlier run; why that one ended must stay readable.
+        let _ = fs::rename(&path, self.logs.join(format!("{name}.previous.log")));
         let log = OpenOptions::new()
             .create(true)
             .append(true)

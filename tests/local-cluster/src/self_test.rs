@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    Aws, ClusterInfo, Location, Node, aws, http, pod_image,
+    AccessKey, Aws, ClusterInfo, Location, Node, aws, http, pod_image,
     process::{clean_command, output},
     progress::{Seen, phase, wait_for},
 };
@@ -151,22 +151,9 @@ impl Test {
 
     fn privileged_is_refused(&self, _: &Node) -> Result<()> {
         let mut pod = pod("privileged", &pod_image::reference());
-        let spec = pod
-            .pointer_mut("/spec")
-            .and_then(Value::as_object_mut)
-            .context("a pod has a spec")?;
-        spec.insert("hostNetwork".to_owned(), json!(true));
-        match self.apply(&pod) {
-            Ok(_) => bail!("a pod with the host's network was accepted"),
-            Err(error) => {
-                let text = format!("{error:#}");
-                ensure!(
-                    text.contains("violates PodSecurity"),
-                    "refused, but not for its security: {text}"
-                );
-                Ok(())
-            }
-        }
+        let spec = pod.pointer_mut("/spec").context("a pod has a spec")?;
+        insert(spec, "hostNetwork", json!(true))?;
+        refused_with("violates PodSecurity", self.apply(&pod))
     }
 
     fn pod_is_ready(&self, _: &Node) -> Result<()> {
@@ -288,20 +275,48 @@ impl Test {
             (&wrong, "list_objects_v2", "SignatureDoesNotMatch"),
         ];
         let refused = attempts.iter().try_for_each(|(key, operation, code)| {
-            match aws::call(aws, key, "s3", operation, &bucket) {
-                Ok(_) => bail!("{operation} on another account's bucket was allowed"),
-                Err(error) => {
-                    let text = format!("{error:#}");
-                    ensure!(
-                        text.contains(code),
-                        "{operation}: {code} expected, got {text}"
-                    );
-                    Ok(())
-                }
-            }
+            refused_with(code, aws::call(aws, key, "s3", operation, &bucket))
         });
         aws::call(aws, &aws.other_account, "s3", "delete_bucket", &bucket)?;
-        refused
+        refused?;
+        self.keys_are_enforced()
+    }
+
+    /// What a rotation of keys and a deletion in the right order depend on.
+    fn keys_are_enforced(&self) -> Result<()> {
+        let aws = &self.info.aws;
+        let iam = |operation: &str, parameters: &Value| {
+            aws::call(aws, &aws.admin, "iam", operation, parameters)
+        };
+        let user = json!({"UserName": "moorage-self-test"});
+        iam("create_user", &user)?;
+        let key = iam("create_access_key", &user)?;
+        let field = |name: &str| -> Result<String> {
+            let value = key.pointer(&format!("/AccessKey/{name}"));
+            let text = value.and_then(Value::as_str);
+            Ok(text
+                .context("an access key has an id and a secret")?
+                .to_owned())
+        };
+        let key = AccessKey {
+            access_key_id: field("AccessKeyId")?,
+            secret_access_key: field("SecretAccessKey")?,
+        };
+        let of_user = json!({"UserName": "moorage-self-test", "AccessKeyId": key.access_key_id});
+        refused_with(
+            "AccessDenied",
+            aws::call(aws, &key, "s3", "list_buckets", &json!({})),
+        )?;
+        refused_with("DeleteConflict", iam("delete_user", &user))?;
+        let mut inactive = of_user.clone();
+        insert(&mut inactive, "Status", json!("Inactive"))?;
+        iam("update_access_key", &inactive)?;
+        refused_with(
+            "InvalidAccessKeyId",
+            aws::call(aws, &key, "s3", "list_buckets", &json!({})),
+        )?;
+        iam("delete_access_key", &of_user)?;
+        iam("delete_user", &user).map(drop)
     }
 
     fn missing_image_is_reported(&self, _: &Node) -> Result<()> {
@@ -319,6 +334,27 @@ impl Test {
                 },
             )
         })
+    }
+}
+
+fn insert(object: &mut Value, field: &str, value: Value) -> Result<()> {
+    let fields = object.as_object_mut().context("not a JSON object")?;
+    fields.insert(field.to_owned(), value);
+    Ok(())
+}
+
+/// Succeeds when the attempt failed, and for this reason.
+fn refused_with<T>(reason: &str, attempt: Result<T>) -> Result<()> {
+    match attempt {
+        Ok(_) => bail!("allowed, but should have been refused with {reason}"),
+        Err(error) => {
+            let text = format!("{error:#}");
+            ensure!(
+                text.contains(reason),
+                "refused, but not with {reason}: {text}"
+            );
+            Ok(())
+        }
     }
 }
 
