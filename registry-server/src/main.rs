@@ -1,2 +1,7 @@
-//! Entry point.
-fn main() {}
+//! Entry point. Everything that is worth a test is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    moorage_registry_server::cli::main()
+}

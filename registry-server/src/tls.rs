@@ -4,6 +4,7 @@
 //! moment between the writing of the two, leave the old ones in force. This does not fetch certificates from anywhere.
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -174,7 +175,7 @@ impl Files {
     }
 
     /// Reads the files again whenever they have changed. Never returns.
-    pub async fn follow(self: Arc<Self>) {
+    pub async fn follow(self: Arc<Self>) -> Infallible {
         let mut interval = tokio::time::interval(RECHECK);
         loop {
             interval.tick().await;

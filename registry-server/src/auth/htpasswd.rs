@@ -35,7 +35,8 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::users::{DEFAULT_COST, Hash, Users};
+pub(crate) use self::users::{DEFAULT_COST, MAX_COST};
+use self::users::{Hash, Users};
 use super::{Access, Authorizer, Denied, Identity, challenge::quoted};
 use crate::stamp::Stamp;
 

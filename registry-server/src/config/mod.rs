@@ -18,8 +18,8 @@ pub use self::{
     env::Environment,
     raw::Origin,
     sections::{
-        Address, Auth, ClientAuth, Copying, Credentials, Driver, Encryption, Http, Limits, Log,
-        LogFormat, LogLevel, MinimumTls, S3, Storage, StoreHealth, Tls,
+        Address, Auth, ClientAuth, Driver, Http, Limits, Log, LogFormat, LogLevel, MinimumTls,
+        Storage, Tls,
     },
 };
 use self::{
@@ -28,17 +28,13 @@ use self::{
     schema::{Fate, Place},
 };
 
+mod effective;
 mod env;
 mod raw;
 mod reader;
 mod schema;
 mod sections;
 
-/// Where a configuration is looked for when nobody names one: distribution 3 and 2.8, in this order.
-const USUAL_PLACES: [&str; 2] = [
-    "/etc/distribution/config.yml",
-    "/etc/docker/registry/config.yml",
-];
 /// Largest configuration file that is read, in bytes. A real one has a few kilobytes.
 const MAX_FILE: u64 = 1024 * 1024;
 /// The only version of the configuration's format there has ever been.
@@ -59,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// What was said and has no effect. To be logged once at the start.
     pub warnings: Vec<Warning>,
+    /// What was said and is not needed here. Harmless, and no reason for a warning.
+    pub notes: Vec<Warning>,
     /// Every setting, with where it came from, for `check-config`. Secrets are masked.
     pub settings: Vec<Setting>,
 }
@@ -193,12 +191,16 @@ impl Source {
     }
 }
 
-/// Finds the configuration: the path of the command line, else `REGISTRY_CONFIGURATION_PATH`, else the usual places.
-/// `None` when nobody names one and none is there: the server's defaults then hold.
+/// Finds the configuration: the path of the command line, else `REGISTRY_CONFIGURATION_PATH`, else the first of `usual` that is
+/// there. `None` when nobody names one and none is there: the server's defaults then hold.
 ///
 /// # Errors
 /// As [`Source::read`]: a file that somebody named must be there.
-pub fn find(named: Option<&Path>, environment: &Environment) -> Result<Option<Source>, Error> {
+pub fn find(
+    named: Option<&Path>,
+    environment: &Environment,
+    usual: &[&str],
+) -> Result<Option<Source>, Error> {
     let variable = environment
         .get(env::PATH_VARIABLE)
         .filter(|path| !path.is_empty())
@@ -206,7 +208,7 @@ pub fn find(named: Option<&Path>, environment: &Environment) -> Result<Option<So
     if let Some(path) = named.or(variable) {
         return Source::read(path).map(Some);
     }
-    USUAL_PLACES
+    usual
         .iter()
         .map(Path::new)
         .find(|path| path.is_file())
@@ -257,7 +259,10 @@ pub fn load(
     match parts {
         Some((log, storage, auth, http, limits)) if problems.is_empty() => {
             let Reader {
-                warnings, settings, ..
+                warnings,
+                notes,
+                settings,
+                ..
             } = reader;
             Ok(Config {
                 log,
@@ -266,6 +271,7 @@ pub fn load(
                 http,
                 limits,
                 warnings,
+                notes,
                 settings,
             })
         }
@@ -341,6 +347,9 @@ fn places(reader: &mut Reader<'_>, root: &Node, ignored: Vec<String>) {
             Place::Key(key, _) if !told.insert(key) => {}
             Place::Key(_, Fate::WithoutEffect(why)) => {
                 reader.warn(&path, format!("without effect: {why}"));
+            }
+            Place::Key(_, Fate::NotNeeded(why)) => {
+                reader.remark(&path, format!("not needed: {why}"));
             }
             Place::Key(_, Fate::Refused(why)) => reader.problem(&path, why),
             Place::Unknown(near) => match &node.origin {

@@ -21,6 +21,7 @@ pub(super) struct Reader<'a> {
     root: &'a Node,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
+    pub(super) notes: Vec<Warning>,
     pub(super) settings: Vec<Setting>,
 }
 
@@ -30,6 +31,7 @@ impl<'a> Reader<'a> {
             root,
             problems: Vec::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
             settings: Vec::new(),
         }
     }
@@ -49,20 +51,27 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn problem(&mut self, path: &str, problem: impl Into<String>) {
-        let place = match self.origin(path) {
-            Origin::Default => path.to_owned(),
-            origin => format!("{path} ({origin})"),
-        };
+        let place = self.place(path);
         self.problems.push(Problem::new(place, problem));
     }
 
-    pub(super) fn warn(&mut self, path: &str, warning: impl Into<String>) {
-        let place = match self.origin(path) {
+    pub(super) fn warn(&mut self, path: &str, warning: impl fmt::Display) {
+        self.warnings
+            .push(Warning(format!("{}: {warning}", self.place(path))));
+    }
+
+    /// Something that is worth less than a warning.
+    pub(super) fn remark(&mut self, path: &str, note: impl fmt::Display) {
+        self.notes
+            .push(Warning(format!("{}: {note}", self.place(path))));
+    }
+
+    /// The key, and where it was said.
+    fn place(&self, path: &str) -> String {
+        match self.origin(path) {
             Origin::Default => path.to_owned(),
             origin => format!("{path} ({origin})"),
-        };
-        self.warnings
-            .push(Warning(format!("{place}: {}", warning.into())));
+        }
     }
 
     /// Notes what `path` came to be.

@@ -8,12 +8,14 @@
 pub(super) enum Fate {
     /// It does what it does in distribution.
     Honoured,
+    /// It is accepted, and what it is for is had without it, for this reason.
+    NotNeeded(&'static str),
     /// It is accepted and changes nothing, for this reason. Saying it costs a warning.
     WithoutEffect(&'static str),
     /// The server would not be what the configuration asks for: it does not start, for this reason.
     Refused(&'static str),
 }
-use Fate::{Honoured, Refused, WithoutEffect};
+use Fate::{Honoured, NotNeeded, Refused, WithoutEffect};
 
 const HOOKS: &str = "mail from the log is not supported: watch the log with what collects it";
 const OTHER_CLOUD: &str =
@@ -31,6 +33,10 @@ const PROXY: &str = "a pull-through cache is not supported yet: remove the secti
 const DEBUG: &str =
     "there is no debug server yet: /livez and /readyz on the main address tell how the server is";
 const HEALTH_CHECKS: &str = "checks of files, URLs and ports are not supported: probe them where they are, and probe this server at /readyz";
+const READINESS: &str =
+    "/readyz looks at the store when it is asked, at most once in a few seconds";
+const SECRET: &str = "clients carry no state that would have to be signed; every replica finds an upload in the store";
+const COPIES: &str = "a push is not copied within the bucket, and where a copy is needed its parts have a fixed size";
 const POLICY: &str = "classes of repositories are not supported: every repository takes images and any other artifact";
 const URLS: &str = "layers with URLs of their own are refused whatever they point to; a list of exceptions is not supported yet";
 const PURGING: &str = "uploads that were given up are not removed on a schedule yet: give the bucket a lifecycle rule for incomplete multipart uploads";
@@ -48,7 +54,7 @@ const KEYS: &[(&str, Fate)] = &[
     ("storage.filesystem.rootdirectory", Honoured),
     (
         "storage.filesystem.maxthreads",
-        WithoutEffect(
+        NotNeeded(
             "file operations share one bounded pool of threads with everything else that blocks",
         ),
     ),
@@ -71,9 +77,9 @@ const KEYS: &[(&str, Fate)] = &[
     ("storage.s3.skipverify", Honoured),
     ("storage.s3.v4auth", Honoured),
     ("storage.s3.chunksize", Honoured),
-    ("storage.s3.multipartcopychunksize", Honoured),
-    ("storage.s3.multipartcopymaxconcurrency", Honoured),
-    ("storage.s3.multipartcopythresholdsize", Honoured),
+    ("storage.s3.multipartcopychunksize", NotNeeded(COPIES)),
+    ("storage.s3.multipartcopymaxconcurrency", NotNeeded(COPIES)),
+    ("storage.s3.multipartcopythresholdsize", NotNeeded(COPIES)),
     ("storage.s3.rootdirectory", Honoured),
     ("storage.s3.storageclass", Honoured),
     ("storage.s3.useragent", Honoured),
@@ -83,13 +89,13 @@ const KEYS: &[(&str, Fate)] = &[
     ("storage.s3.usefipsendpoint", Honoured),
     (
         "storage.s3.loglevel",
-        WithoutEffect("calls to S3 are logged with everything else: set log.level to debug"),
+        NotNeeded("calls to S3 are logged with everything else: set log.level to debug"),
     ),
     ("storage.delete.enabled", Honoured),
     ("storage.redirect.disable", Honoured),
     (
         "storage.tag.concurrencylimit",
-        WithoutEffect(
+        NotNeeded(
             "deleting a manifest reads its repository's tags with a fixed, bounded concurrency",
         ),
     ),
@@ -97,7 +103,7 @@ const KEYS: &[(&str, Fate)] = &[
     ("storage.cache.layerinfo", Honoured),
     (
         "storage.cache.blobdescriptorsize",
-        WithoutEffect("the cache of descriptors is bounded by the server itself"),
+        NotNeeded("the cache of descriptors is bounded by the server itself"),
     ),
     ("storage.maintenance.readonly.enabled", Honoured),
     ("storage.maintenance.uploadpurging.enabled", Honoured),
@@ -126,7 +132,7 @@ const KEYS: &[(&str, Fate)] = &[
     ("http.net", Honoured),
     ("http.prefix", Honoured),
     ("http.host", Honoured),
-    ("http.secret", Honoured),
+    ("http.secret", NotNeeded(SECRET)),
     ("http.relativeurls", Honoured),
     ("http.draintimeout", Honoured),
     ("http.headers.*", Honoured),
@@ -145,8 +151,8 @@ const KEYS: &[(&str, Fate)] = &[
     ("notifications.eventconfig", WithoutEffect(NOTIFICATIONS)),
     ("redis", WithoutEffect(REDIS)),
     ("health.storagedriver.enabled", Honoured),
-    ("health.storagedriver.interval", Honoured),
-    ("health.storagedriver.threshold", Honoured),
+    ("health.storagedriver.interval", NotNeeded(READINESS)),
+    ("health.storagedriver.threshold", NotNeeded(READINESS)),
     ("health.file", Refused(HEALTH_CHECKS)),
     ("health.http", Refused(HEALTH_CHECKS)),
     ("health.tcp", Refused(HEALTH_CHECKS)),

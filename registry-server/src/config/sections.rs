@@ -4,9 +4,9 @@ use std::path::Path;
 
 pub use self::{
     auth::Auth,
-    http::{Address, ClientAuth, Http, Limits, MinimumTls, StoreHealth, Tls},
+    http::{Address, ClientAuth, Http, Limits, MinimumTls, Tls},
     log::{Log, LogFormat, LogLevel},
-    storage::{Copying, Credentials, Driver, Encryption, S3, Storage},
+    storage::{Driver, Storage},
 };
 use super::reader::Reader;
 

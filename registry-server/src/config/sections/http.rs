@@ -1,8 +1,8 @@
 //! `http`, `health` and the bounds of lists: how the server is reached.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 pub use self::tls::{ClientAuth, MinimumTls, Tls};
@@ -18,9 +18,6 @@ const DEFAULT_PORT: u16 = 5000;
 /// Time that requests in flight have at the end. Distribution's is 0, which cuts off every push when a pod is replaced; a
 /// minute lets the parts of most layers through.
 const DEFAULT_DRAIN: Duration = Duration::from_mins(1);
-/// As distribution's image: one failed check every 10 s, and the third in a row counts.
-const DEFAULT_HEALTH_INTERVAL: Duration = Duration::from_secs(10);
-const DEFAULT_HEALTH_THRESHOLD: u64 = 3;
 /// As distribution: most names one page of the catalog or of tags has.
 const DEFAULT_ENTRIES: u64 = 1000;
 /// Most names one page may be configured to have. Bounds the memory one request can ask for to a few megabytes.
@@ -35,22 +32,18 @@ pub struct Http {
     pub prefix: String,
     /// `host`: what the world calls this server, for `Location` headers.
     pub host: Option<Url>,
-    /// `secret`: signs the state of uploads that clients carry. `None` where it was not configured.
-    pub secret: Option<SecretString>,
     /// `relativeurls`: `Location` without a host.
     pub relative_urls: bool,
     /// `draintimeout`: how long requests in flight may take at the end. Default 60 s; 0 cuts them off.
     pub drain: Duration,
     /// `headers`: added to every response.
-    pub headers: BTreeMap<String, Vec<String>>,
+    pub headers: HeaderMap,
     /// Whether HTTP/2 is offered over TLS: `http2.disabled`, the other way round.
     pub http2: bool,
     /// `h2c.enabled`: HTTP/2 without TLS.
     pub h2c: bool,
     /// `tls`, where a certificate is configured.
     pub tls: Option<Tls>,
-    /// `health.storagedriver`.
-    pub health: StoreHealth,
 }
 
 /// Where the server listens.
@@ -80,17 +73,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// When the store counts as broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreHealth {
-    /// Whether the store is looked at at all.
-    pub enabled: bool,
-    /// Time between two looks.
-    pub interval: Duration,
-    /// Failures in a row after which the server calls itself not ready.
-    pub threshold: u64,
-}
-
 /// Bounds of what one answer lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -114,11 +96,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
     let address = address(reader);
     let prefix = reader.parsed_or("http.prefix", "/".to_owned(), "/", prefix);
     let host = host(reader);
-    let secret = reader
-        .parsed("http.secret", Show::Masked, |text| {
-            Ok(SecretString::from(text))
-        })
-        .filter(|secret| !secret.expose_secret().is_empty());
     let relative_urls = reader.flag("http.relativeurls", false);
     let drain = reader.duration("http.draintimeout", DEFAULT_DRAIN);
     let headers = headers(reader);
@@ -132,19 +109,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
             "is HTTP/2 without TLS, and http.tls is configured: over TLS HTTP/2 is offered anyway",
         );
     }
-    let health = StoreHealth {
-        enabled: reader.flag("health.storagedriver.enabled", true),
-        interval: reader
-            .duration("health.storagedriver.interval", DEFAULT_HEALTH_INTERVAL)
-            .max(Duration::from_secs(1)),
-        threshold: reader
-            .number(
-                "health.storagedriver.threshold",
-                DEFAULT_HEALTH_THRESHOLD,
-                0..=1000,
-            )
-            .max(1),
-    };
+    if !reader.flag("health.storagedriver.enabled", true) {
+        reader.warn(
+            "health.storagedriver.enabled",
+            "without effect: /readyz always looks at the store; /livez does not",
+        );
+    }
     if reader.problems.len() > problems && tls.is_none() {
         // A TLS section that could not be understood must not become a server without TLS.
         return None;
@@ -153,14 +123,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
         address: address?,
         prefix,
         host,
-        secret,
         relative_urls,
         drain,
         headers,
         http2,
         h2c,
         tls,
-        health,
     })
 }
 
@@ -244,16 +212,16 @@ fn host(reader: &mut Reader<'_>) -> Option<Url> {
     })
 }
 
-fn headers(reader: &mut Reader<'_>) -> BTreeMap<String, Vec<String>> {
-    let mut headers = BTreeMap::new();
+fn headers(reader: &mut Reader<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     for name in reader.names("http.headers") {
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
             reader.problem(
                 "http.headers",
                 format!("{name:?} is not the name of a header"),
             );
             continue;
-        }
+        };
         let items = match reader
             .node("http.headers")
             .and_then(|node| node.entry(&name))
@@ -263,11 +231,11 @@ fn headers(reader: &mut Reader<'_>) -> BTreeMap<String, Vec<String>> {
             Some(value) => vec![value],
             None => Vec::new(),
         };
-        let mut values = Vec::new();
         for item in items {
             match item {
-                Value::Scalar(text) if http::HeaderValue::from_str(text).is_ok() => {
-                    values.push(text.clone());
+                Value::Scalar(text) if let Ok(value) = HeaderValue::from_str(text) => {
+                    reader.note("http.headers", format_args!("{name}: {text}"));
+                    headers.append(header.clone(), value);
                 }
                 Value::Null => {}
                 _ => reader.problem(
@@ -276,11 +244,6 @@ fn headers(reader: &mut Reader<'_>) -> BTreeMap<String, Vec<String>> {
                 ),
             }
         }
-        reader.note(
-            "http.headers",
-            format_args!("{name}: {}", values.join(", ")),
-        );
-        headers.insert(name, values);
     }
     headers
 }

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-pub use self::s3::{Copying, Credentials, Encryption, S3};
-use crate::config::{
-    reader::{Reader, Show},
-    schema,
+use crate::{
+    config::{
+        reader::{Reader, Show},
+        schema,
+    },
+    store::s3::S3Config,
 };
 
 mod s3;
@@ -37,11 +39,12 @@ pub enum Driver {
     /// The memory of the process. Gone when it ends.
     Memory,
     /// A bucket.
-    S3(Box<S3>),
+    S3(Box<S3Config>),
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, data: &Path) -> Option<Storage> {
-    let driver = driver(reader, data);
+    let redirect = !reader.flag("storage.redirect.disable", false);
+    let driver = driver(reader, data, redirect);
     cache(reader);
     if reader.flag("storage.maintenance.uploadpurging.enabled", false) {
         reader.warn(
@@ -51,7 +54,6 @@ pub(super) fn read(reader: &mut Reader<'_>, data: &Path) -> Option<Storage> {
         );
     }
     let delete = reader.flag("storage.delete.enabled", false);
-    let redirect = !reader.flag("storage.redirect.disable", false);
     let read_only = reader.flag("storage.maintenance.readonly.enabled", false);
     Some(Storage {
         driver: driver?,
@@ -76,7 +78,7 @@ fn cache(reader: &mut Reader<'_>) {
     }
 }
 
-fn driver(reader: &mut Reader<'_>, data: &Path) -> Option<Driver> {
+fn driver(reader: &mut Reader<'_>, data: &Path, redirect: bool) -> Option<Driver> {
     let mut names = reader.names("storage");
     names.retain(|name| !NOT_DRIVERS.contains(&name.as_str()));
     match names.as_slice() {
@@ -87,7 +89,7 @@ fn driver(reader: &mut Reader<'_>, data: &Path) -> Option<Driver> {
                 reader.note("storage.inmemory", "{}");
                 Some(Driver::Memory)
             }
-            "s3" => s3::read(reader).map(|s3| Driver::S3(Box::new(s3))),
+            "s3" => s3::read(reader, redirect).map(|s3| Driver::S3(Box::new(s3))),
             "azure" | "gcs" | "swift" | "oss" => {
                 // With parameters it has been refused by key. Without any it would have passed unseen.
                 let path = format!("storage.{name}");

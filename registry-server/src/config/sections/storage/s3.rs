@@ -1,86 +1,22 @@
-//! `storage.s3`: the parameters of distribution's S3 driver.
+//! `storage.s3`: the parameters of distribution's S3 driver, as a [`S3Config`].
+
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::config::reader::{Reader, Show};
+use crate::{
+    config::reader::{Reader, Show},
+    store::{
+        PartSize, Prefix,
+        s3::{Addressing, Credentials, Encryption, S3Config},
+    },
+};
 
-const MIB: u64 = 1024 * 1024;
-const GIB: u64 = 1024 * MIB;
+/// Slowest connection to the store on which an upload succeeds, in bytes a second: 2 Mbit/s. A part must arrive within one attempt.
+const SLOWEST: u64 = 256 * 1024;
 
-/// An access key of one's own, in place of the SDK's search for credentials.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// `accesskey`: not a secret, but nobody's business either.
-    pub access_key: String,
-    /// `secretkey`.
-    pub secret_key: SecretString,
-    /// `sessiontoken`, for temporary keys.
-    pub session_token: Option<SecretString>,
-}
-
-/// The parameters of the S3 driver.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own in the configuration, and they combine freely"
-)]
-pub struct S3 {
-    /// `bucket`.
-    pub bucket: String,
-    /// `region`.
-    pub region: String,
-    /// `accesskey` and `secretkey`. Without: environment, web identity (IRSA), Pod Identity, ECS, instance.
-    pub credentials: Option<Credentials>,
-    /// `rootdirectory`: prefix of all keys, without slashes at its ends. May be empty.
-    pub root: String,
-    /// `regionendpoint`: another server than AWS. With a scheme.
-    pub endpoint: Option<Url>,
-    /// `redirectendpoint`: the address under which clients reach the store, for presigned URLs.
-    pub redirect_endpoint: Option<Url>,
-    /// `forcepathstyle`: the bucket in the path and not in the host name. Default: with an endpoint of one's own, yes.
-    pub path_style: bool,
-    /// `encrypt` and `keyid`: server-side encryption asked for with each write.
-    pub encryption: Option<Encryption>,
-    /// `chunksize`: size of the parts of an upload, in bytes.
-    pub part_size: u64,
-    /// `multipartcopychunksize`, `multipartcopythresholdsize` and `multipartcopymaxconcurrency`.
-    pub copy: Copying,
-    /// `storageclass`; `None` leaves it to the bucket.
-    pub storage_class: Option<String>,
-    /// `objectacl`, where one was asked for. Buckets made since 2023 have no ACLs.
-    pub acl: Option<String>,
-    /// `useragent`: added to what the SDK says of itself.
-    pub user_agent: Option<String>,
-    /// `usedualstack`.
-    pub dual_stack: bool,
-    /// `accelerate`.
-    pub accelerate: bool,
-    /// `usefipsendpoint`.
-    pub fips: bool,
-}
-
-/// How an object is copied within the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Copying {
-    /// Size of the parts of a copy, in bytes.
-    pub part_size: u64,
-    /// Up to here an object is copied in one call, in bytes.
-    pub threshold: u64,
-    /// Parts of one copy under way at once.
-    pub concurrency: u64,
-}
-
-/// Server-side encryption that each write asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Encryption {
-    /// With S3's own keys: `AES256`.
-    S3,
-    /// With a key of KMS, by id, alias or ARN.
-    Kms(String),
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<S3> {
+pub(super) fn read(reader: &mut Reader<'_>, redirect: bool) -> Option<S3Config> {
     let secure = reader.flag("storage.s3.secure", true);
     let endpoint = endpoint(reader, "storage.s3.regionendpoint", secure);
     let redirect_endpoint = endpoint_without_path(reader, secure);
@@ -94,62 +30,50 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<S3> {
     let region = region(reader, endpoint.is_some());
     let credentials = credentials(reader);
     switches(reader, secure, endpoint.is_some());
-    let part_size = size(reader, "chunksize", 10 * MIB);
-    let copy = copying(reader);
+    let part_size = part_size(reader);
     let root = root(reader);
     let path_style = reader.flag("storage.s3.forcepathstyle", endpoint.is_some());
-    let storage_class = storage_class(reader);
-    let acl = acl(reader);
-    let encryption = encryption(reader);
-    let user_agent = reader.text("storage.s3.useragent");
-    let dual_stack = reader.flag("storage.s3.usedualstack", false);
     let accelerate = reader.flag("storage.s3.accelerate", false);
-    let fips = reader.flag("storage.s3.usefipsendpoint", false);
     if accelerate && path_style {
         reader.problem(
             "storage.s3.accelerate",
             "accelerated endpoints have the bucket in the host name: set forcepathstyle to false",
         );
     }
-    Some(S3 {
-        bucket: bucket?,
-        region: region?,
-        credentials,
-        root,
-        endpoint,
-        redirect_endpoint,
-        path_style,
-        encryption,
-        part_size,
-        copy,
-        storage_class,
-        acl,
-        user_agent,
-        dual_stack,
-        accelerate,
-        fips,
-    })
+    let mut config = S3Config::new(bucket?);
+    config.region = Some(region?);
+    config.endpoint = endpoint;
+    config.redirect_endpoint = redirect_endpoint;
+    config.addressing = if path_style {
+        Addressing::Path
+    } else {
+        Addressing::VirtualHost
+    };
+    config.credentials = credentials?;
+    config.root = root;
+    config.part_size = part_size;
+    config.encryption = encryption(reader);
+    config.storage_class = storage_class(reader);
+    config.acl = acl(reader);
+    config.user_agent = reader.text("storage.s3.useragent");
+    config.presign = redirect;
+    config.dual_stack = reader.flag("storage.s3.usedualstack", false);
+    config.accelerate = accelerate;
+    config.attempt_timeout = config
+        .attempt_timeout
+        .max(Duration::from_secs(part_size.get() / SLOWEST));
+    Some(config)
 }
 
-fn copying(reader: &mut Reader<'_>) -> Copying {
-    Copying {
-        part_size: size(reader, "multipartcopychunksize", 32 * MIB),
-        threshold: reader.number(
-            "storage.s3.multipartcopythresholdsize",
-            32 * MIB,
-            0..=5 * GIB,
-        ),
-        concurrency: reader.number("storage.s3.multipartcopymaxconcurrency", 100, 1..=1000),
-    }
+fn part_size(reader: &mut Reader<'_>) -> PartSize {
+    let range = PartSize::MIN..=PartSize::MAX;
+    let bytes = reader.number("storage.s3.chunksize", PartSize::DEFAULT.get(), range);
+    PartSize::new(bytes).unwrap_or(PartSize::DEFAULT)
 }
 
-fn root(reader: &mut Reader<'_>) -> String {
-    reader.parsed_or("storage.s3.rootdirectory", String::new(), "", |text| {
-        let root = text.trim_matches('/');
-        if root.split('/').any(|part| part == "." || part == "..") || root.contains("//") {
-            return Err(format!("{text:?} has a part that is empty, `.` or `..`"));
-        }
-        Ok(root.to_owned())
+fn root(reader: &mut Reader<'_>) -> Prefix {
+    reader.parsed_or("storage.s3.rootdirectory", Prefix::root(), "", |text| {
+        Prefix::new(text.trim_matches('/')).map_err(|error| error.to_string())
     })
 }
 
@@ -181,17 +105,16 @@ fn region(reader: &mut Reader<'_>, has_endpoint: bool) -> Option<String> {
 
 fn credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
     let secret = |reader: &mut Reader<'_>, path| {
-        reader
-            .parsed(path, Show::Masked, |text| Ok(SecretString::from(text)))
-            .filter(|secret| !secret.expose_secret().is_empty())
+        let secret = reader.parsed(path, Show::Masked, |text| Ok(SecretString::from(text)));
+        secret.filter(|secret| !secret.expose_secret().is_empty())
     };
-    let access_key = reader.text("storage.s3.accesskey");
-    let secret_key = secret(reader, "storage.s3.secretkey");
+    let id = reader.text("storage.s3.accesskey");
+    let key = secret(reader, "storage.s3.secretkey");
     let session_token = secret(reader, "storage.s3.sessiontoken");
-    match (access_key, secret_key) {
-        (Some(access_key), Some(secret_key)) => Some(Credentials {
-            access_key,
-            secret_key,
+    match (id, key) {
+        (Some(id), Some(secret)) => Some(Credentials::AccessKey {
+            id,
+            secret,
             session_token,
         }),
         (None, None) => {
@@ -199,7 +122,7 @@ fn credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
                 "storage.s3.accesskey",
                 "(from the environment, the web identity, the container or the instance)",
             );
-            None
+            Some(Credentials::Chain)
         }
         (Some(_), None) => {
             reader.problem(
@@ -232,13 +155,16 @@ fn switches(reader: &mut Reader<'_>, secure: bool, has_endpoint: bool) {
             "signature version 2 is not supported: AWS has switched it off",
         );
     }
+    if reader.flag("storage.s3.usefipsendpoint", false) {
+        reader.problem(
+            "storage.s3.usefipsendpoint",
+            "is not supported yet: name the endpoint, such as https://s3-fips.us-east-1.amazonaws.com, in regionendpoint, and set \
+             forcepathstyle to false",
+        );
+    }
     if !secure && !has_endpoint {
         reader.problem("storage.s3.secure", "AWS is only spoken to with TLS: with a store of your own set regionendpoint to its http:// address");
     }
-}
-
-fn size(reader: &mut Reader<'_>, name: &str, default: u64) -> u64 {
-    reader.number(&format!("storage.s3.{name}"), default, 5 * MIB..=5 * GIB)
 }
 
 fn endpoint(reader: &mut Reader<'_>, path: &str, secure: bool) -> Option<Url> {
@@ -322,19 +248,18 @@ fn acl(reader: &mut Reader<'_>) -> Option<String> {
     })
 }
 
-fn encryption(reader: &mut Reader<'_>) -> Option<Encryption> {
+fn encryption(reader: &mut Reader<'_>) -> Encryption {
     let encrypt = reader.flag("storage.s3.encrypt", false);
-    let key = reader.text("storage.s3.keyid");
-    match (encrypt, key) {
-        (true, Some(key)) => Some(Encryption::Kms(key)),
-        (true, None) => Some(Encryption::S3),
+    match (encrypt, reader.text("storage.s3.keyid")) {
+        (true, Some(key_id)) => Encryption::Kms { key_id },
+        (true, None) => Encryption::Aes256,
+        (false, None) => Encryption::BucketDefault,
         (false, Some(_)) => {
             reader.problem(
                 "storage.s3.keyid",
                 "has no effect without encrypt: set storage.s3.encrypt to true",
             );
-            None
+            Encryption::BucketDefault
         }
-        (false, None) => None,
     }
 }
