@@ -17,6 +17,7 @@ pub mod error;
 mod iam;
 pub mod names;
 pub mod observed;
+mod policies;
 pub mod policy;
 mod s3;
 pub mod step;

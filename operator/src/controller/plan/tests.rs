@@ -6,8 +6,12 @@ use proptest::{collection::btree_set, prelude::*, sample::select};
 
 use super::*;
 use crate::aws::{
-    AccessKeyId, Cloud, DesiredBucket, PolicyDocument, StepOutcome, StoreAccess,
+    AccessKeyId, Cloud, DesiredBucket, DesiredIdentity, Existing, KeyState, Owner, PolicyDocument,
+    PolicyKind, StepOutcome, StoreAccess,
+    desired::TAG_CLUSTER,
     fake::{FakeBucket, FakeCloud, FakePolicy, FakeUser},
+    policy::{POLICY_NAME, policy_document},
+    step::Leftovers,
 };
 
 fn owner(name: &str) -> Owner {
