@@ -12,6 +12,8 @@ use anyhow::{Context, Result};
 /// What kubelet refuses to start without.
 const REQUIRED_V1: [&str; 5] = ["cpu", "cpuacct", "cpuset", "memory", "pids"];
 const REQUIRED_V2: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
+/// What kubelet misses in a child when the root has it (pkg/kubelet/cm, `getSupportedUnifiedControllers`).
+const DELEGATED_V2: [&str; 5] = ["cpu", "cpuset", "memory", "hugetlb", "pids"];
 /// A task that was killed leaves its cgroup a moment later.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -84,22 +86,31 @@ pub(crate) fn require_controllers() -> Result<(), String> {
                 ));
             }
         }
-        delegate(&root)?;
+        delegate(&root, &available)?;
     }
     Ok(())
 }
 
-/// Lets children of a version 2 root have the controllers.
-fn delegate(root: &Path) -> Result<(), String> {
+/// Lets children of a version 2 root have the controllers: kubelet wants each one that the root has.
+fn delegate(root: &Path, available: &str) -> Result<(), String> {
     let path = root.join("cgroup.subtree_control");
-    let enable: Vec<String> = REQUIRED_V2.iter().map(|name| format!("+{name}")).collect();
-    fs::write(&path, enable.join(" ")).map_err(|error| {
+    fs::write(&path, delegation(available)).map_err(|error| {
         format!(
             "cgroup controllers cannot be passed on ({}: {error}; in a container, move its processes out of the root cgroup \
              first)",
             path.display()
         )
     })
+}
+
+/// What to write into `cgroup.subtree_control` (kernel documentation, cgroup-v2, "Enabling and Disabling").
+fn delegation(available: &str) -> String {
+    let enabled: Vec<String> = available
+        .split_whitespace()
+        .filter(|name| DELEGATED_V2.contains(name))
+        .map(|name| format!("+{name}"))
+        .collect();
+    enabled.join(" ")
 }
 
 /// The directories of `cgroup` in every hierarchy.
@@ -193,5 +204,13 @@ mod tests {
         let found = hierarchies("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n");
         assert!(matches!(found, Ok(Hierarchies::V2(_))));
         assert!(hierarchies("proc /proc proc rw 0 0\n").is_err());
+    }
+
+    #[test]
+    fn only_controllers_that_the_root_has_are_passed_on() {
+        assert_eq!(
+            delegation("cpuset cpu io memory pids\n"),
+            "+cpuset +cpu +memory +pids"
+        );
     }
 }

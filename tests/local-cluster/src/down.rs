@@ -5,7 +5,9 @@ use std::{fs, time::Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    Location, cgroup, node,
+    Location, cgroup,
+    network::Network,
+    node,
     plan::Plan,
     process::Processes,
     progress::{note, phase},
@@ -42,7 +44,7 @@ pub fn down(location: &Location) -> Result<()> {
         phase("network", || network.disconnect())?;
         phase("cgroups", || node::remove_cgroup(&cgroup))?;
     }
-    let left = leftovers(location, &processes, network.is_some().then_some(&*cgroup))?;
+    let left = leftovers(location, &processes, network.as_ref(), &cgroup)?;
     ensure!(
         left.is_empty(),
         "cluster {name} left something behind:\n  {}",
@@ -68,7 +70,8 @@ pub fn down(location: &Location) -> Result<()> {
 fn leftovers(
     location: &Location,
     processes: &Processes,
-    cgroup: Option<&str>,
+    network: Option<&Network>,
+    cgroup: &str,
 ) -> Result<Vec<String>> {
     let mut left: Vec<String> = processes
         .names()
@@ -76,7 +79,10 @@ fn leftovers(
         .filter(|name| processes.is_alive(name))
         .map(|name| format!("process {name}"))
         .collect();
-    if let Some(cgroup) = cgroup {
+    if let Some(network) = network {
+        if network.exists() {
+            left.push(format!("interface {}", network.interface));
+        }
         let directories = cgroup::leftovers(cgroup)?;
         left.extend(
             directories
