@@ -216,6 +216,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Writes a whole object of at most one part's size.
     ///
+    /// A store that is asked over a network asks again when an answer is lost. So a write that did take effect may end as
+    /// [`Kind::PreconditionFailed`], having met itself; who must know reads what is there.
+    ///
     /// # Errors
     /// [`Kind::PreconditionFailed`] when `mode` forbids it; nothing has then been written.
     async fn put(&self, key: &Key, body: Bytes, mode: PutMode) -> Result<ETag>;

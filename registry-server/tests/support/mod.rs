@@ -31,20 +31,27 @@ pub(crate) struct S3Server {
 }
 
 impl S3Server {
-    /// moto, AWS in memory. `None`, having said so, where it is not installed.
+    /// moto, AWS in memory, with the repairs of `tests/tools/moto`. `None`, having said so, where it is not installed.
     pub(crate) async fn moto(test: &str) -> Option<Self> {
-        let program = program(test, "MOORAGE_MOTO_SERVER", "moto_server")?;
-        Some(
-            Self::start(&program, |port, _| {
-                vec![
-                    "-H".into(),
-                    "127.0.0.1".into(),
-                    "-p".into(),
-                    port.to_string().into(),
-                ]
-            })
-            .await,
-        )
+        let program = PathBuf::from(program(test, "MOORAGE_MOTO_SERVER", "moto_server")?);
+        // Beside moto's own program there is the Python that it is installed in, if it has one of its own.
+        let own = program.with_file_name("python3");
+        let python = if own.is_file() {
+            own
+        } else {
+            PathBuf::from("python3")
+        };
+        let repaired = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tools/moto/server.py");
+        let arguments = |port: u16, _: &OsStr| {
+            vec![
+                repaired.into(),
+                "--host".into(),
+                "127.0.0.1".into(),
+                "--port".into(),
+                port.to_string().into(),
+            ]
+        };
+        Some(Self::start(python.as_os_str(), arguments).await)
     }
 
     /// versitygw, S3 over a folder. `None`, having said so, where it is not installed.
@@ -78,6 +85,71 @@ impl S3Server {
             addressing: Addressing::Path,
             ..S3Config::new(BUCKET)
         }
+    }
+
+    /// Makes a user with this policy in moto, and from then on has every call judged by IAM. Yields the user's credentials.
+    pub(crate) async fn enforce(&self, policy: &str) -> Credentials {
+        self.iam(&[("Action", "CreateUser"), ("UserName", "registry")])
+            .await;
+        let document = [("PolicyName", "registry"), ("PolicyDocument", policy)];
+        self.iam(
+            &[
+                &[("Action", "PutUserPolicy"), ("UserName", "registry")][..],
+                &document[..],
+            ]
+            .concat(),
+        )
+        .await;
+        let answer = self
+            .iam(&[("Action", "CreateAccessKey"), ("UserName", "registry")])
+            .await;
+        let element = |name: &str| {
+            let value = answer
+                .split_once(&format!("<{name}>"))
+                .and_then(|(_, rest)| rest.split_once('<'));
+            value
+                .unwrap_or_else(|| panic!("no {name} in {answer}"))
+                .0
+                .to_owned()
+        };
+        let (id, secret) = (element("AccessKeyId"), element("SecretAccessKey").into());
+        let judge = self.endpoint.join("moto-api/reset-auth").expect("a URL");
+        let request = reqwest::Client::new()
+            .post(judge)
+            .header("content-type", "text/plain")
+            .body("0");
+        request
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("enforced");
+        Credentials::AccessKey {
+            id,
+            secret,
+            session_token: None,
+        }
+    }
+
+    async fn iam(&self, parameters: &[(&str, &str)]) -> String {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        let request = reqwest::Client::new()
+            .post(self.endpoint.clone())
+            .body(body);
+        let request = request
+            .header("content-type", "application/x-www-form-urlencoded")
+            // moto finds the service in what would be signed.
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request",
+            );
+        let answer = request
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("an answer of IAM");
+        answer.text().await.expect("an answer of IAM")
     }
 
     /// A client without anything of ours in between.
