@@ -176,13 +176,23 @@ fn load(
     } else {
         &[]
     };
-    let source = config::find(named, environment, usual)?;
+    let source = config::find(
+        named.filter(|path| !stands_for_defaults(path)),
+        environment,
+        usual,
+    )?;
     let config = config::load(source.as_ref(), environment, &data_folder())?;
     let described = source.map_or_else(
         || "defaults and environment".to_owned(),
         |source| format!("{}, defaults and environment", source.name()),
     );
     Ok((described, config))
+}
+
+/// Images of distribution bring a file with its defaults, which Deployments name in their arguments. Here nothing has to be
+/// brought: the name of a file that would be there, and is not, stands for the defaults.
+fn stands_for_defaults(path: &Path) -> bool {
+    USUAL_PLACES.iter().any(|usual| Path::new(usual) == path) && !path.is_file()
 }
 
 /// Where a filesystem store goes that nobody configured.
@@ -290,6 +300,17 @@ mod tests {
             Path::new("/etc/docker/registry/config.yml")
         );
         assert!(cli.command.is_none());
+    }
+
+    /// The arguments of Deployments that were written for distribution's images.
+    #[test]
+    fn the_file_of_distributions_images_need_not_be_there_and_any_other_must() {
+        for usual in USUAL_PLACES.map(Path::new) {
+            assert_eq!(stands_for_defaults(usual), !usual.is_file());
+        }
+        assert!(!stands_for_defaults(Path::new(
+            "/etc/distribution/other.yml"
+        )));
     }
 
     #[test]

@@ -411,19 +411,12 @@ async fn lines_of_the_log_are_json_with_the_configured_fields_and_requests_can_b
     let base = [("REGISTRY_LOG_FIELDS", "{service: registry}")];
     for (disabled, expected) in [("false", true), ("true", false)] {
         let variables = [&base[..], &[("REGISTRY_LOG_ACCESSLOG_DISABLED", disabled)]].concat();
-        let server = Server::start(&variables);
+        let mut server = Server::start(&variables);
         assert_eq!(get(&server.url("/v2/")).await.status(), StatusCode::OK);
-        let folder = server.folder.path().to_owned();
-        drop(folder);
-        let mut server = server;
         server.signal(Signal::TERM);
         server.ended();
         let log = server.log();
-        assert_eq!(
-            log.contains("/v2/ status=200") || log.contains("path=\"/v2/\""),
-            expected,
-            "{log}"
-        );
+        assert_eq!(log.contains("moorage::access"), expected, "{log}");
         assert!(
             log.lines().all(|line| line.ends_with("service=registry")),
             "{log}"

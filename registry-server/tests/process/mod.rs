@@ -164,13 +164,6 @@ impl Server {
             .expect("a number")
             * 1024
     }
-
-    /// Ends it, and gives its folder back.
-    pub(crate) fn stop(mut self) -> TempDir {
-        self.signal(Signal::TERM);
-        assert!(self.ended().success(), "{}", self.log());
-        std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"))
-    }
 }
 
 impl Drop for Server {
