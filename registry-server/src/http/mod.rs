@@ -1,7 +1,7 @@
 //! The registry over HTTP: the OCI distribution API, with the habits of distribution where the specification leaves a choice.
 //!
-//! A request goes through [`middleware`] (identity, log, headers), is told apart by [`endpoint`], allowed by [`access`], and
-//! answered by the file named like its resource. What fails becomes an answer in [`error`]. TLS, sockets and stopping are
+//! A request goes through `middleware` (identity, log, headers), is told apart by `endpoint`, allowed by `access`, and
+//! answered by the file named like its resource. What fails becomes an answer in `error`. TLS, sockets and stopping are
 //! not here: whoever accepts connections hands them to [`router`].
 
 use std::sync::Arc;

@@ -31,6 +31,9 @@ pub struct Options {
     pub delete_enabled: bool,
     /// Whether nothing can be written or removed. `storage.maintenance.readonly`. Default no.
     pub read_only: bool,
+    /// Whether everybody who may push may read every repository, as with one password file. A blob can then be mounted without
+    /// saying from where. Default no, because the registry cannot see it: who accepts tokens for single repositories must not.
+    pub everything_is_readable: bool,
     /// Whether blobs are read from the store itself, where it has URLs for that. Default yes; `storage.redirect.disable` is no.
     pub redirect: bool,
     /// For how long such a URL is valid. Default 20 minutes: a client that queues layers, or resumes one, uses it long after it got it.
@@ -54,6 +57,7 @@ impl Default for Options {
             tags_max: 1000,
             delete_enabled: false,
             read_only: false,
+            everything_is_readable: false,
             redirect: true,
             presign_ttl: Duration::from_mins(20),
             max_manifest_bytes: MAX_MANIFEST,

@@ -132,8 +132,8 @@ pub(super) async fn cancel(
 
 /// Whether the blob is now in the repository because another one has it, one that the client may read.
 ///
-/// Without `from`, only what the repository has already is found: that the bytes lie somewhere must not give them to everybody
-/// who can name them. Where nothing is found the client goes on with an upload, as the specification says.
+/// Without `from`, only what the repository has already is found, unless everything is readable: that the bytes lie somewhere must
+/// not give them to everybody who can name them. Where nothing is found the client goes on with an upload, as the specification says.
 async fn mount(
     app: &App,
     name: &RepositoryName,
@@ -141,6 +141,9 @@ async fn mount(
     call: &Call,
 ) -> Result<bool, ApiError> {
     let from = match call.query.first("from") {
+        None if app.options.everything_is_readable => {
+            return mounted(app.registry.mount_blob_from_anywhere(name, digest).await);
+        }
         None => name.clone(),
         Some(from) => match from.parse::<RepositoryName>() {
             Ok(from) => from,
@@ -156,7 +159,11 @@ async fn mount(
             return Ok(false);
         }
     }
-    match app.registry.mount_blob(name, &from, digest).await {
+    mounted(app.registry.mount_blob(name, &from, digest).await)
+}
+
+fn mounted(outcome: Result<(), Error>) -> Result<bool, ApiError> {
+    match outcome {
         Ok(()) => Ok(true),
         Err(Error::BlobUnknown { .. }) => Ok(false),
         Err(error) => Err(error.into()),

@@ -28,7 +28,7 @@ impl Registry {
     /// Finds a blob. Two calls to the store, one when it is not there.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`], also when the link is there and the bytes are not.
+    /// [`Error::BlobUnknown`](super::Error::BlobUnknown), also when the link is there and the bytes are not.
     pub async fn blob(&self, name: &RepositoryName, digest: &Digest) -> Result<Blob> {
         let unknown = || {
             BlobUnknownSnafu {
@@ -55,7 +55,7 @@ impl Registry {
     /// Opens a blob, or a range of it, for reading.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] when its bytes have been removed since; otherwise those of the store, also for a range outside of it.
+    /// [`Error::BlobUnknown`](super::Error::BlobUnknown) when its bytes have been removed since; otherwise those of the store, also for a range outside of it.
     pub async fn open_blob(&self, blob: &Blob, range: Option<Range<u64>>) -> Result<ByteStream> {
         match self.store().get(&blob.data, range).await {
             Ok(object) => Ok(object.body),
@@ -83,7 +83,7 @@ impl Registry {
     /// Removes a blob from a repository. Its bytes stay for the others.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] when the repository does not have it.
+    /// [`Error::BlobUnknown`](super::Error::BlobUnknown) when the repository does not have it.
     pub async fn delete_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
         let link = layout::layer_link(name, digest);
         if self.read_link(&link).await?.is_none() {
@@ -98,7 +98,7 @@ impl Registry {
     /// Gives `name` the blob that `from` has, without moving any bytes. The caller must be allowed to read `from`.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] when `from` does not have it.
+    /// [`Error::BlobUnknown`](super::Error::BlobUnknown) when `from` does not have it.
     pub async fn mount_blob(
         &self,
         name: &RepositoryName,
@@ -106,6 +106,24 @@ impl Registry {
         digest: &Digest,
     ) -> Result<()> {
         self.blob(from, digest).await?;
+        self.link_blob(name, digest).await
+    }
+
+    /// Gives `name` a blob that lies in the store, whichever repository has it. The caller must be allowed to read all of them.
+    ///
+    /// # Errors
+    /// [`Error::BlobUnknown`](super::Error::BlobUnknown) when its bytes are not there.
+    pub async fn mount_blob_from_anywhere(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<()> {
+        if !self.has_data(digest).await? {
+            return BlobUnknownSnafu {
+                digest: digest.clone(),
+            }
+            .fail();
+        }
         self.link_blob(name, digest).await
     }
 

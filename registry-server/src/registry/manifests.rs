@@ -182,7 +182,7 @@ impl Registry {
         Ok(())
     }
 
-    async fn has_data(&self, digest: &Digest) -> Result<bool> {
+    pub(super) async fn has_data(&self, digest: &Digest) -> Result<bool> {
         match self.store().head(&layout::blob_data(digest)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),

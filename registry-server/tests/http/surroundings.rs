@@ -192,6 +192,27 @@ async fn nothing_can_be_written_where_the_registry_is_read_only() {
 }
 
 #[tokio::test]
+async fn where_everything_is_readable_a_blob_is_mounted_without_saying_from_where() {
+    let options = Options {
+        everything_is_readable: true,
+        ..Options::default()
+    };
+    let client = Client::with(memory(), options);
+    let digest = client.push_blob("from/a", b"layer").await;
+    let path = format!("/v2/to/b/blobs/uploads/?mount={digest}");
+    client.post(&path).await.is(201);
+    client
+        .head(&format!("/v2/to/b/blobs/{digest}"))
+        .await
+        .is(200);
+    let missing = Algorithm::Sha256.digest(b"nowhere");
+    client
+        .post(&format!("/v2/to/b/blobs/uploads/?mount={missing}"))
+        .await
+        .is(202);
+}
+
+#[tokio::test]
 async fn urls_are_absolute_where_the_client_says_how_it_came() {
     let client = Client::new(memory());
     let headers = [
