@@ -109,6 +109,16 @@ impl Client {
         }
     }
 
+    /// Serves on a port of its own for as long as the test runs.
+    pub(crate) async fn listen(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
+    }
+
     pub(crate) async fn call(
         &self,
         method: Method,

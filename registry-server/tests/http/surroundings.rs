@@ -1,6 +1,9 @@
 //! What is true of all requests: rights, methods, headers, probes, paths. One store is enough for these.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -13,6 +16,7 @@ use moorage_registry_server::{
 };
 use rstest::rstest;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::client::{Client, OCI_MANIFEST, TwoUsers, content};
 
@@ -316,6 +320,52 @@ async fn a_client_that_sends_nothing_is_not_waited_for() {
     let silent = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     client.patch(&location, None, silent).await.is(408);
     client.get(&location).await.is(204);
+}
+
+/// Over a socket, because that is where a client can vanish: the server then drops the request while it is being handled.
+#[tokio::test]
+async fn a_client_that_vanishes_in_the_middle_of_an_upload_can_go_on_with_it() {
+    let client = Client::new(memory());
+    let address = client.listen().await;
+    let whole = content(7 << 20);
+    let location = client.begin("a").await;
+    let mut socket = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("a connection");
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+        whole.len()
+    );
+    socket.write_all(head.as_bytes()).await.expect("sent");
+    socket.write_all(&whole[..6 << 20]).await.expect("sent");
+    drop(socket);
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let range = loop {
+        let standing = client.get(&location).await.is(204);
+        let range = standing.header("range").to_owned();
+        if range != "0-0" {
+            break range;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "nothing of what was sent has been kept"
+        );
+        tokio::task::yield_now().await;
+    };
+    let received: usize = 1 + range
+        .strip_prefix("0-")
+        .and_then(|last| last.parse::<usize>().ok())
+        .expect("a range");
+    assert!(received <= 6 << 20, "{range}");
+    client
+        .patch(&location, None, whole[received..].to_vec())
+        .await
+        .is(202);
+    client
+        .finish(&location, &Algorithm::Sha256.digest(&whole), "")
+        .await
+        .is(201);
 }
 
 /// A store that counts, and a client of a registry on it.
