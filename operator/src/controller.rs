@@ -12,6 +12,8 @@ pub mod cloud;
 pub mod compare;
 pub mod dereference;
 pub mod findings;
+#[cfg(test)]
+mod fixtures;
 pub mod memory;
 pub mod naming;
 pub mod plan;
@@ -42,12 +44,19 @@ pub use self::watch::{Settings, run};
 use self::{
     cleanup::Progress,
     memory::Remembered,
-    report::{Part, Report},
+    report::{Part, Report, State},
+    steps::Taken,
 };
 use crate::{context::Context, error::Class};
 
-/// How long a registry waits for its pods before they are looked at again: pods that cannot pull their image wake nobody.
-const PODS_AGAIN: Duration = Duration::from_secs(10);
+/// Whether something other than AWS was in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// The steps were taken.
+    No,
+    /// The spec, a Secret or the Kubernetes API.
+    Yes,
+}
 
 /// A reconcile could not be brought to its end, not even to a status.
 #[derive(Debug, Snafu)]
@@ -163,49 +172,91 @@ async fn keep(ctx: &Context, registry: &ContainerRegistry, uid: &str) -> Result<
     }
     let mut remembered = ctx.memory.recall(uid);
     let mut report = Report::default();
-    if let Err(error) = Box::pin(steps::take(ctx, &registry, &mut remembered, &mut report)).await {
-        tracing::warn!(registry = registry.name_any(), namespace = registry.namespace(), error = %snafu::Report::from_error(&error), "a step failed");
-        let (part, finding) = findings::of_step(&error.part(), error.cause(), &error.to_string());
+    let taken = Box::pin(steps::take(ctx, &registry, &mut remembered, &mut report)).await;
+    if let Err(error) = &taken {
+        tracing::warn!(
+            registry = registry.name_any(),
+            namespace = registry.namespace(),
+            error = %snafu::Report::from_error(error),
+            "a step failed"
+        );
+        let (part, finding) = findings::of_step(error.part(), error.cause(), &error.to_string());
         report.find(part, finding);
     }
+    let held = if matches!(taken, Ok(Taken::Through)) {
+        Held::No
+    } else {
+        Held::Yes
+    };
     let next = status::after(&registry, &report, Timestamp::now());
     warn_if_new(ctx, &registry, &next).await;
     status::publish(&ctx.client, &registry, next)
         .await
         .context(PublishSnafu)?;
-    let action = come_back(&mut remembered, &report, Instant::now(), rand::random());
+    let action = come_back(
+        &mut remembered,
+        &report,
+        held,
+        Instant::now(),
+        rand::random(),
+    );
     ctx.memory.remember(uid, remembered);
     Ok(action)
 }
 
-/// When to come back. Pure.
-fn come_back(remembered: &mut Remembered, report: &Report, now: Instant, jitter: f64) -> Action {
-    if let Some((part, class, _)) = report.failure() {
-        // Pods that failed are not our calls that failed: their next state is soon to be seen, at the price of one read.
-        if part == Part::Server && remembered.converged.is_some() {
-            remembered.failures = 0;
-            return Action::requeue(PODS_AGAIN);
-        }
-        remembered.failures = remembered.failures.saturating_add(1);
-        return Action::requeue(class.retry_after(remembered.failures, jitter));
+/// When to come back: at the first of the moments at which something may be different. Pure.
+///
+/// `held` says that something other than AWS was in the way, which is tried again on its own.
+fn come_back(
+    remembered: &mut Remembered,
+    report: &Report,
+    held: Held,
+    now: Instant,
+    jitter: f64,
+) -> Action {
+    let mut moments = Vec::new();
+    if let Some(look) = &remembered.look {
+        moments.push(look.until.saturating_duration_since(now));
     }
-    remembered.failures = 0;
-    let resync = remembered
-        .converged
-        .as_ref()
-        .map(|converged| converged.until.saturating_duration_since(now));
-    let resync = resync.unwrap_or(PODS_AGAIN);
-    let server_settles = report
+    let class = report
+        .failure()
+        .map_or(Class::Transient, |(_, class, _)| class);
+    remembered.failures = if held == Held::Yes {
+        remembered.failures.saturating_add(1)
+    } else {
+        0
+    };
+    if held == Held::Yes {
+        let again = class.retry_after(remembered.failures, jitter);
+        // A name or a bucket that another object has: to look again costs no call to AWS, and nothing tells us when it is free.
+        moments.push(if class == Class::Conflict {
+            again.min(Duration::from_mins(1))
+        } else {
+            again
+        });
+    }
+    let pods = report
         .findings
         .get(&Part::Server)
-        .is_none_or(|finding| finding.state == report::State::Ready);
-    Action::requeue(
-        if server_settles {
-            resync
-        } else {
-            resync.min(PODS_AGAIN)
-        }
-        .max(Duration::from_secs(1)),
+        .map(|finding| finding.state);
+    let settled = matches!(pods, None | Some(State::Ready | State::Off));
+    remembered.unsettled = if settled {
+        0
+    } else {
+        remembered.unsettled.saturating_add(1)
+    };
+    if !settled {
+        moments.push(pods_again(remembered.unsettled));
+    }
+    let first = moments.into_iter().min().unwrap_or(Duration::from_hours(1));
+    Action::requeue(first.max(Duration::from_secs(1)))
+}
+
+/// When to look at pods again that do not serve yet: pods that cannot pull their image wake nobody. 5 s, 10 s, 20 s … 2 min.
+fn pods_again(looks: u32) -> Duration {
+    Duration::from_secs(
+        5u64.saturating_mul(2u64.saturating_pow(looks.clamp(1, 16) - 1))
+            .min(120),
     )
 }
 

@@ -15,7 +15,7 @@ use super::{
     dereference::Live,
     naming,
     plan::{self, BlockedReason, Plan, Subject},
-    report::{Finding, Part},
+    report::{Finding, Part, State},
     validate::ValidatedRegistry,
 };
 use crate::{
@@ -38,12 +38,6 @@ pub struct CloudFacts {
 }
 
 impl CloudFacts {
-    /// Whether all is as it should be.
-    #[must_use]
-    pub fn is_converged(&self) -> bool {
-        self.failure().is_none()
-    }
-
     /// What went wrong.
     #[must_use]
     pub fn failure(&self) -> Option<Class> {
@@ -51,7 +45,7 @@ impl CloudFacts {
             .findings
             .values()
             .filter_map(|finding| match finding.state {
-                super::report::State::Failed(class) => Some(class),
+                State::Failed(class) => Some(class),
                 _ => None,
             });
         classes.min_by_key(|class| !class.needs_a_person())

@@ -21,13 +21,13 @@ use crate::{
 
 /// A step that failed.
 #[must_use]
-pub fn of_step(part: &Part, cause: Option<&kube::Error>, message: &str) -> (Part, Finding) {
+pub fn of_step(part: Part, cause: Option<&kube::Error>, message: &str) -> (Part, Finding) {
     let (class, detail) = cause.map_or((Class::Transient, String::new()), |cause| {
         let (class, detail) = error::of_kubernetes(cause);
         (class, format!(": {detail}"))
     });
     (
-        *part,
+        part,
         Finding::failed(
             class,
             reason::KUBERNETES_ERROR,

@@ -12,22 +12,26 @@ use super::cloud::CloudFacts;
 /// What is remembered of one registry.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
-    /// When AWS was last found, or made, as it should be. `None` when it never was, or when the last attempt failed.
-    pub converged: Option<Converged>,
-    /// Failures in a row.
+    /// The last look at AWS, whether all was well or not. `None` when there was none since the start.
+    pub look: Option<Look>,
+    /// Looks in a row that found something wrong.
+    pub bad_looks: u32,
+    /// Reconciles in a row that were held up by something else than AWS.
     pub failures: u32,
+    /// Reconciles in a row that found pods that do not serve yet.
+    pub unsettled: u32,
     /// Digests of (user, password, hash) that are known to fit together, so that no idle reconcile pays for bcrypt.
     pub verified: Vec<[u8; 32]>,
 }
 
-/// That AWS was as it should be.
+/// A look at AWS, after which everything was as it should be, or something was in the way.
 #[derive(Clone, Debug)]
-pub struct Converged {
+pub struct Look {
     /// Of what was wanted.
     pub fingerprint: String,
     /// Value of the annotation that asks for another look.
     pub asked: Option<String>,
-    /// When it has to be looked at again.
+    /// When to look again: after the resync period, or when a failure is tried again. Until then no event makes a difference.
     pub until: Instant,
     /// What was found.
     pub facts: CloudFacts,
@@ -36,25 +40,25 @@ pub struct Converged {
 /// Why AWS has to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Never looked at since the start, or the last attempt failed.
+    /// Never looked at since the start.
     Unknown,
     /// Something else is wanted than then; a lost access key is that too.
     Changed,
     /// The annotation has a new value.
     Asked,
-    /// The resync period is over.
-    Period,
+    /// It is time.
+    Time,
 }
 
 impl Remembered {
     /// Whether, and why, AWS has to be looked at. An idle registry costs no call.
     #[must_use]
     pub fn due(&self, now: Instant, fingerprint: &str, asked: Option<&str>) -> Option<Due> {
-        match &self.converged {
+        match &self.look {
             None => Some(Due::Unknown),
-            Some(converged) if converged.fingerprint != fingerprint => Some(Due::Changed),
-            Some(converged) if converged.asked.as_deref() != asked => Some(Due::Asked),
-            Some(converged) if converged.until <= now => Some(Due::Period),
+            Some(look) if look.fingerprint != fingerprint => Some(Due::Changed),
+            Some(look) if look.asked.as_deref() != asked => Some(Due::Asked),
+            Some(look) if look.until <= now => Some(Due::Time),
             Some(_) => None,
         }
     }
@@ -98,9 +102,9 @@ impl Memory {
 mod tests {
     use super::*;
 
-    fn converged(until: Instant) -> Remembered {
+    fn looked(until: Instant) -> Remembered {
         Remembered {
-            converged: Some(Converged {
+            look: Some(Look {
                 fingerprint: "wanted".to_owned(),
                 asked: Some("1".to_owned()),
                 until,
@@ -114,7 +118,7 @@ mod tests {
     fn an_idle_registry_is_not_looked_at() {
         let now = Instant::now();
         assert_eq!(
-            converged(now + Duration::from_secs(1)).due(now, "wanted", Some("1")),
+            looked(now + Duration::from_secs(1)).due(now, "wanted", Some("1")),
             None
         );
     }
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn each_reason_to_look_is_found() {
         let now = Instant::now();
-        let later = converged(now + Duration::from_secs(1));
+        let later = looked(now + Duration::from_secs(1));
         assert_eq!(
             Remembered::default().due(now, "wanted", None),
             Some(Due::Unknown)
@@ -133,10 +137,7 @@ mod tests {
         );
         assert_eq!(later.due(now, "wanted", Some("2")), Some(Due::Asked));
         assert_eq!(later.due(now, "wanted", None), Some(Due::Asked));
-        assert_eq!(
-            converged(now).due(now, "wanted", Some("1")),
-            Some(Due::Period)
-        );
+        assert_eq!(looked(now).due(now, "wanted", Some("1")), Some(Due::Time));
     }
 
     #[test]

@@ -14,13 +14,22 @@ use super::{
     cloud::{self, CloudFacts},
     dereference::{self, Live, References},
     findings,
-    memory::{Converged, Remembered, resync_after},
+    memory::{Look, Remembered, resync_after},
     naming,
     report::{Part, Report},
     validate::{self, ValidatedRegistry},
     watch,
 };
 use crate::{aws::StaticCredentials, context::Context};
+
+/// How far the steps went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// To the end, or to where only AWS is waited for.
+    Through,
+    /// Not past `validate`; the report has the problems.
+    Held,
+}
 
 /// One step could not be taken. It becomes a finding, and the status says so.
 #[derive(Debug, Snafu)]
@@ -63,7 +72,7 @@ pub(super) async fn take(
     registry: &ContainerRegistry,
     remembered: &mut Remembered,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<Taken, Error> {
     let (namespace, name) = (
         registry.namespace().unwrap_or_default(),
         registry.name_any(),
@@ -77,7 +86,7 @@ pub(super) async fn take(
         .await
         .context(DereferenceSnafu)?;
     let Some(mut want) = validated(ctx, registry, &references, report) else {
-        return Ok(());
+        return Ok(Taken::Held);
     };
     let facts = clouded(ctx, writer, &mut want, &mut references.live, remembered).await;
     findings::of_cloud(report, &want, &facts);
@@ -94,7 +103,7 @@ pub(super) async fn take(
     let Some(credentials) = credentials(&want) else {
         // Pods without keys could not start. The condition of the identity says what it waits for.
         findings::of_missing_keys(report);
-        return Ok(());
+        return Ok(Taken::Through);
     };
     let certified = facts.certificate.is_some();
     let exposure = build::exposure(
@@ -116,7 +125,7 @@ pub(super) async fn take(
         .await
         .context(PodsSnafu)?;
     findings::of_applied(report, &want, &exposure, &applied, &pods);
-    Ok(())
+    Ok(Taken::Through)
 }
 
 /// The registry, or its problems in the report.
@@ -154,8 +163,8 @@ async fn clouded(
         &want.desired.fingerprint(),
         asked.as_deref(),
     );
-    if let (None, Some(converged)) = (due, &remembered.converged) {
-        return converged.facts.clone();
+    if let (None, Some(look)) = (due, &remembered.look) {
+        return look.facts.clone();
     }
     tracing::debug!(
         registry = want.name,
@@ -164,11 +173,21 @@ async fn clouded(
         "looking at the cloud"
     );
     let facts = cloud::converge(ctx.cloud.as_ref(), writer, want, live).await;
-    remembered.converged = facts.is_converged().then(|| Converged {
+    let again = match facts.failure() {
+        None => {
+            remembered.bad_looks = 0;
+            resync_after(ctx.resync_period, rand::random())
+        }
+        Some(class) => {
+            remembered.bad_looks = remembered.bad_looks.saturating_add(1);
+            class.retry_after(remembered.bad_looks, rand::random())
+        }
+    };
+    remembered.look = Some(Look {
         // After a new key something else is wanted than before: that very key.
         fingerprint: want.desired.fingerprint(),
         asked,
-        until: Instant::now() + resync_after(ctx.resync_period, rand::random()),
+        until: Instant::now() + again,
         facts: facts.clone(),
     });
     facts

@@ -89,6 +89,10 @@ pub async fn run(settings: Settings, ready: Ready) {
         .for_each(|outcome| {
             match outcome {
                 Ok((registry, _)) => debug!(%registry, "reconciled"),
+                // Gone in the meantime, which is how a deletion ends.
+                Err(kube::runtime::controller::Error::ObjectNotFound(registry)) => {
+                    debug!(%registry, "gone");
+                }
                 Err(error) => {
                     warn!(error = %snafu::Report::from_error(error), "failed to reconcile");
                 }

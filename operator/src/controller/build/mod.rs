@@ -93,3 +93,6 @@ fn metadata(want: &ValidatedRegistry, name: &str) -> ObjectMeta {
         ..ObjectMeta::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
