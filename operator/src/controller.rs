@@ -11,6 +11,8 @@ pub mod cleanup;
 pub mod cloud;
 pub mod compare;
 pub mod dereference;
+#[cfg(test)]
+mod fake_api;
 pub mod findings;
 #[cfg(test)]
 mod fixtures;
@@ -340,3 +342,6 @@ async fn set_finalizers(
         Err(source) => Err(source).context(FinalizerSnafu { name }),
     }
 }
+
+#[cfg(test)]
+mod tests;
