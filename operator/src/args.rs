@@ -85,11 +85,17 @@ impl Args {
     /// The endpoint that pods get for S3 when the spec does not say.
     #[must_use]
     pub fn endpoint_for_pods(&self) -> Option<String> {
-        self.server_s3_endpoint
-            .clone()
-            .or_else(|| self.aws_endpoint_url_s3.clone())
-            .or_else(|| self.aws_endpoint_url.clone())
-            .filter(|url| !url.is_empty())
+        let candidates = [
+            &self.server_s3_endpoint,
+            &self.aws_endpoint_url_s3,
+            &self.aws_endpoint_url,
+        ];
+        // A variable that is set to nothing says nothing.
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|url| !url.is_empty())
+            .cloned()
     }
 }
 
@@ -227,5 +233,9 @@ mod tests {
             Some("http://c".to_owned())
         );
         assert_eq!(with(&["--aws-endpoint-url", ""]), None);
+        assert_eq!(
+            with(&["--aws-endpoint-url", "http://a", "--server-s3-endpoint", ""]),
+            Some("http://a".to_owned())
+        );
     }
 }
