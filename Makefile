@@ -14,7 +14,7 @@ quickstart: ## a local cluster, the operator, a registry, and an image pushed to
 	@tests/quickstart up $(KUBECONFIG_CHOSEN)
 
 quickstart-down: ## undo quickstart
-	@tests/quickstart down
+	@tests/quickstart down $(KUBECONFIG_CHOSEN)
 
 test: ## every test, with all its set-up; says what it left out, and why
 	@tests/run
