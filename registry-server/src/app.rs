@@ -213,6 +213,8 @@ fn options(storage: &Storage, http: &Http, limits: Limits, health: Health) -> ht
         delete_enabled: storage.delete,
         read_only: storage.read_only,
         redirect: storage.redirect,
+        // Each way of logging in that there is opens every repository or none.
+        everything_is_readable: true,
         health,
         ..http::Options::default()
     }

@@ -48,10 +48,13 @@ impl Registry {
     /// # Errors
     /// What the API server says against it.
     pub async fn create(&self, spec: Value) -> Result<()> {
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "moorage.dev/v1alpha1", "kind": "ContainerRegistry",
-            "metadata": {"name": self.name, "namespace": self.namespace.name}, "spec": spec,
+            "metadata": {"name": self.name, "namespace": self.namespace.name},
+            // The S3 of this cluster has a private address, to which crane does not follow a redirect.
+            "spec": {"storage": {"s3": {"redirect": false}}},
         });
+        merge(&mut object, &json!({ "spec": spec }));
         self.api()
             .create(&PostParams::default(), &serde_json::from_value(object)?)
             .await?;
@@ -139,7 +142,7 @@ impl Registry {
         Ok((text("status"), text("reason"), text("message")))
     }
 
-    /// Waits until it is Ready for what its spec now says.
+    /// Waits until it is Ready for what its spec now says, and until this machine has learnt the way to its pods.
     ///
     /// # Errors
     /// The conditions, when it does not get ready.
@@ -151,6 +154,11 @@ impl Registry {
                 _ => Err(anyhow!("status is {:#}", self.status("").await?)),
             },
         )
+        .await?;
+        let url = format!("http://{}/", self.address().await?);
+        eventually(&format!("{url} answers"), async || {
+            reqwest::get(&url).await?.error_for_status().map(drop)
+        })
         .await
     }
 
@@ -260,5 +268,17 @@ impl Registry {
             bail!("the layer that was pulled from {reference} is not the one that was pushed");
         }
         Ok(())
+    }
+}
+
+/// Puts `patch` over `target`, object by object (RFC 7396, without removal).
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => patch.clone_into(target),
     }
 }

@@ -246,7 +246,7 @@ async fn the_policy_moves_between_inline_and_managed_and_drift_is_mended() {
         let registry = namespace.registry("governed", json!({})).await?;
         registry.ready().await?;
         let iam = aws_sdk_iam::Client::new(&namespace.cluster.admin);
-        let user = registry.status_text("/identity/userName").await?;
+        let user = registry.status_text("/identity/name").await?;
         let policies = async || {
             let inline = iam
                 .list_user_policies()

@@ -14,7 +14,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use moorage_e2e::{Namespace, Registry, in_namespace, registry};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Every example that people may copy is accepted as it stands.
 #[tokio::test]
@@ -156,6 +156,7 @@ async fn verdict(namespace: &Namespace, case: &Case) -> Result<kube::Result<()>>
             // Nothing shall come of it but the verdict.
             let mut created = created.clone();
             created["spec"]["suspend"] = Value::Bool(true);
+            created["metadata"]["annotations"] = json!({"moorage.dev/abandon": "true"});
             let stored = api
                 .create(&PostParams::default(), &serde_json::from_value(created)?)
                 .await?;

@@ -21,7 +21,7 @@ async fn a_deleted_registry_leaves_its_bucket_and_finds_it_again() {
         registry.ready().await?;
         registry.carries_an_image("lib/kept").await?;
         let bucket = registry.status_text("/storage/bucket").await?;
-        let user = registry.status_text("/identity/userName").await?;
+        let user = registry.status_text("/identity/name").await?;
         let balancer = registry.status_text("/loadBalancer/hostname").await?;
 
         registry.delete().await?;
@@ -131,6 +131,8 @@ async fn an_adopted_bucket_is_used_as_it_is_and_never_deleted() {
         let bucket = format!("{}-before", namespace.name);
         let s3 = aws::s3(&cluster.admin);
         s3.create_bucket().bucket(&bucket).send().await?;
+        let object = s3.put_object().bucket(&bucket).key("theirs.txt");
+        object.body(b"x".to_vec().into()).send().await?;
 
         let storage = json!({"bucket": bucket, "existing": "Refuse", "deletionPolicy": "Delete"});
         let registry = namespace
@@ -187,7 +189,7 @@ async fn an_abandoned_registry_leaves_everything_in_aws() {
             .await?;
         registry.ready().await?;
         let bucket = registry.status_text("/storage/bucket").await?;
-        let user = registry.status_text("/identity/userName").await?;
+        let user = registry.status_text("/identity/name").await?;
         registry
             .patch(json!({"metadata": {"annotations": {"moorage.dev/abandon": "true"}}}))
             .await?;

@@ -138,6 +138,56 @@ async fn a_server_certificate_of_iam_serves_as_well() {
     .await;
 }
 
+/// The pods are spared the data: a pull is sent on to the bucket with a URL that needs no other proof.
+#[tokio::test]
+async fn a_layer_is_read_from_the_bucket_itself() {
+    in_namespace("redirect", async |namespace| {
+        let registry = namespace
+            .registry("sending-on", json!({"storage": {"s3": {"redirect": true}}}))
+            .await?;
+        registry.ready().await?;
+        let address = registry.address().await?;
+        let crane = registry.crane("admin").await?;
+        crane
+            .push_small_image(&format!("{address}/hello:v1"))
+            .await?;
+        let manifest = crane
+            .run(&["manifest", &format!("{address}/hello:v1")])
+            .await?;
+        let manifest: Value = serde_json::from_str(&manifest)?;
+        let digest = manifest["layers"][0]["digest"]
+            .as_str()
+            .context("a layer")?;
+
+        let stays = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let answer = stays
+            .get(format!("http://{address}/v2/hello/blobs/{digest}"))
+            .basic_auth("admin", Some(registry.password("admin").await?))
+            .send()
+            .await?;
+        ensure!(answer.status() == 307, "{answer:?}");
+        let elsewhere = answer.headers()["location"].to_str()?.to_owned();
+        ensure!(
+            elsewhere.starts_with(&namespace.cluster.info.aws.endpoint),
+            "{elsewhere}"
+        );
+        let layer = reqwest::get(&elsewhere)
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?;
+        ensure!(
+            layer.len() as u64 == manifest["layers"][0]["size"],
+            "{} bytes",
+            layer.len()
+        );
+        Ok(())
+    })
+    .await;
+}
+
 /// The eight actions on the registry's own bucket, and nothing else in the account.
 #[tokio::test]
 async fn the_pods_own_key_can_do_its_work_and_nothing_else() {
@@ -262,7 +312,7 @@ async fn a_deleted_child_comes_back() {
             comes_back::<Secret>(namespace, secret).await?;
         }
         let keys = aws_sdk_iam::Client::new(&namespace.cluster.admin);
-        let user = registry.status_text("/identity/userName").await?;
+        let user = registry.status_text("/identity/name").await?;
         eventually(
             "the lost key is replaced, and only one is left",
             async || {

@@ -11,6 +11,8 @@ What works on AWS but not on stock moto 5.2.1:
 * With IAM enforced, moto verifies the signature of a query that it has already
   decoded (a listing with a "/" in its prefix never matches), knows no
   presigned URLs, and wants s3:DeleteObject on the bucket for a bulk delete.
+* IAM and ACM calls are checked against the user, policy or certificate that
+  they name; moto asks whether they are allowed on everything.
 * A part of an upload that does not exist, and completing one, is NoSuchUpload;
   moto fails with 500.
 * A user cannot be deleted while it has access keys, and a deactivated key
@@ -21,6 +23,7 @@ Nothing else about moto changes here. Policy conditions and ExpectedBucketOwner
 are still ignored: tests must not rely on them.
 """
 
+import json
 from typing import Any
 
 import flask
@@ -34,7 +37,7 @@ from moto.iam.access_control import (
     S3IAMRequest,
 )
 from moto.iam.exceptions import DeleteConflictException
-from moto.iam.models import IAMBackend
+from moto.iam.models import IAMBackend, iam_backends
 from moto.s3.exceptions import BucketAlreadyExists, BucketError, NoSuchUpload
 from moto.s3.models import S3Backend, s3_backends
 from moto.s3.responses import S3Response
@@ -174,6 +177,39 @@ def _judge_bulk_deletes_by_their_keys() -> None:
     S3Response._authenticate_and_authorize_s3_action = judge
 
 
+def _named_in_an_iam_call(call: Any) -> str:
+    """ARN of the user, policy or certificate that the call is about."""
+    backend = iam_backends[call.current_account][call.partition]
+    sent = {key: values[0] for key, values in call.querystring.items()}
+    arn = f"arn:{call.partition}:iam::{call.current_account}"
+    if name := sent.get("UserName"):
+        # AWS too knows the path of a user only once there is one.
+        user = backend.users.get(name)
+        return f"{arn}:user{user.path if user else sent.get('Path', '/')}{name}"
+    if name := sent.get("ServerCertificateName"):
+        found = [known for known in backend.certificates.values() if known.cert_name == name]
+        return found[0].arn if found else f"{arn}:server-certificate/{name}"
+    if policy := sent.get("PolicyArn"):
+        return policy
+    if policy := sent.get("PolicyName"):
+        return f"{arn}:policy{sent.get('Path', '/')}{policy}"
+    return "*"
+
+
+def _judge_calls_by_what_they_name() -> None:
+    """Stock moto asks whether IAM and ACM calls are allowed on everything."""
+    original = ActionAuthenticatorMixin._authenticate_and_authorize_normal_action
+
+    def judge(self: Any, resource: str = "*") -> None:
+        if self.service_name == "iam":
+            resource = _named_in_an_iam_call(self)
+        elif self.service_name == "acm" and self.body:
+            resource = json.loads(self.body).get("CertificateArn", resource)
+        original(self, resource)
+
+    ActionAuthenticatorMixin._authenticate_and_authorize_normal_action = judge
+
+
 def _know_which_uploads_there_are() -> None:
     def known(original: Any) -> Any:
         def call(self: S3Backend, bucket_name: str, multipart_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -217,6 +253,7 @@ if __name__ == "__main__":
     _verify_signatures_over_what_was_sent()
     _judge_presigned_urls()
     _judge_bulk_deletes_by_their_keys()
+    _judge_calls_by_what_they_name()
     _know_which_uploads_there_are()
     _keep_users_with_keys()
     _refuse_deactivated_keys()
