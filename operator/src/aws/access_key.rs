@@ -89,6 +89,7 @@ impl Aws {
             .delete_access_key()
             .user_name(user.as_str())
             .access_key_id(id.as_str());
-        gone(&call, request.send().await)
+        let outcome = gone(&call, request.send().await);
+        self.unless_it_is_gone(want, user, outcome).await
     }
 }

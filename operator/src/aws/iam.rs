@@ -94,7 +94,8 @@ impl Aws {
             .ok_or_else(|| empty_answer(&call))
     }
 
-    /// Four calls, or three when a managed policy is wanted: then the text of an inline one does not matter.
+    /// Four calls, or three when a managed policy is wanted: then the text of an inline one does not matter. None for a user at a
+    /// path that is not ours: what it has does not matter, and the operator's own policy does not let it look.
     pub(super) async fn observe_user(
         &self,
         want: &Desired,
@@ -107,6 +108,17 @@ impl Aws {
             path,
             tags,
         } = found;
+        if path != want.owner.iam_path() {
+            return Ok(Some(UserState {
+                arn,
+                path,
+                tags,
+                inline: None,
+                other_inline: Vec::new(),
+                attached: Vec::new(),
+                keys: Vec::new(),
+            }));
+        }
         let iam = self.iam(want);
         let call = self.user_call("iam:ListUserPolicies", want, user);
         let answer = iam
@@ -198,14 +210,32 @@ impl Aws {
         user: &UserName,
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DeleteUser", want, user);
-        gone(
+        let outcome = gone(
             &call,
             self.iam(want)
                 .delete_user()
                 .user_name(user.as_str())
                 .send()
                 .await,
-        )
+        );
+        self.unless_it_is_gone(want, user, outcome).await
+    }
+
+    /// The outcome of a deletion. IAM knows the path of a user only while there is one, and the operator may delete below its own path
+    /// alone: deleting what a user has that is gone is denied, not "not found".
+    pub(super) async fn unless_it_is_gone(
+        &self,
+        want: &Desired,
+        user: &UserName,
+        outcome: Result<StepOutcome, Error>,
+    ) -> Result<StepOutcome, Error> {
+        match outcome {
+            Err(Error {
+                kind: Kind::Denied { .. },
+                ..
+            }) if matches!(self.find_user(want, user).await, Ok(None)) => Ok(StepOutcome::Done),
+            outcome => outcome,
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The real [`Aws`] against moto, a stand-in for AWS that enforces IAM: the operator holds exactly the policy that is shipped.
 //!
-//! Where moto differs from AWS, the difference is made up for here and nowhere else, so that the cases themselves are about AWS.
+//! Where moto differs from AWS, `tests/tools/moto/server.py` makes up for the difference, so that the cases are about AWS and the
+//! shipped policy is enforced as it stands.
 
 use std::{
     collections::BTreeSet,
     env, fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -26,7 +28,7 @@ use tokio::{
 
 use super::{Aws, Cloud, Error, Kind, Step, conformance};
 
-const REPAIRS: &str = include_str!("moto_repairs.py");
+const REPAIRED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tools/moto/server.py");
 const SHIPPED_POLICY: &str = include_str!("../../deploy/aws-policy.json");
 const FOREIGN_BUCKET: &str = "bucket-of-somebody-else";
 
@@ -37,7 +39,7 @@ mod stage;
 struct Moto {
     server: Child,
     address: SocketAddr,
-    _repairs: TempDir,
+    folder: TempDir,
 }
 
 impl Drop for Moto {
@@ -56,45 +58,61 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
 
+/// The Python that moto is installed in: the one beside moto's own program. `None`, loudly, where there is no moto; a failure where
+/// there has to be one.
+fn python_of_moto(test: &str) -> Option<PathBuf> {
+    let in_path = || {
+        let path = variable("PATH").unwrap_or_default();
+        env::split_paths(&path)
+            .map(|folder| folder.join("moto_server"))
+            .find(|program| program.is_file())
+    };
+    let program = variable("MOORAGE_MOTO_SERVER")
+        .map(PathBuf::from)
+        .or_else(in_path);
+    let Some(program) = program else {
+        let reason = "moto_server is neither in PATH nor named by MOORAGE_MOTO_SERVER";
+        eprintln!("LEFT OUT: {test} because {reason}");
+        assert!(
+            variable("CI").as_deref() != Some("true"),
+            "with CI=true no test may be left out: {test}, because {reason}"
+        );
+        return None;
+    };
+    let own = program.with_file_name("python3");
+    Some(if own.is_file() { own } else { "python3".into() })
+}
+
 impl Moto {
     /// `None`, loudly, where there is no moto; a failure where there has to be one.
     async fn start(test: &str) -> Option<Self> {
-        let program = variable("MOORAGE_MOTO_SERVER").unwrap_or_else(|| "moto_server".to_owned());
+        let python = python_of_moto(test)?;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let repairs = TempDir::new().unwrap();
-        fs::write(repairs.path().join("sitecustomize.py"), REPAIRS).unwrap();
-        let started = Command::new(&program)
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+        let folder = TempDir::new().unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let server = Command::new(&python)
+            .args([REPAIRED, "--host", "127.0.0.1"])
+            .args(["--port", &address.port().to_string()])
             // AWS answers 403 about a bucket of another account; moto does only when asked to.
             .env("MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS", "false")
-            .env("PYTHONPATH", repairs.path())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let server = match started {
-            Ok(server) => server,
-            Err(error) => {
-                assert!(
-                    variable("CI").as_deref() != Some("true"),
-                    "{program} does not start: {error}"
-                );
-                eprintln!("LEFT OUT: {test} because {program} does not start: {error}");
-                return None;
-            }
-        };
-        let moto = Self {
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", python.display()));
+        let mut moto = Self {
             server,
             address,
-            _repairs: repairs,
+            folder,
         };
         let deadline = Instant::now() + Duration::from_mins(1);
         while let Err(error) = moto.post("/moto-api/reset", "").await {
+            let ended = moto.server.try_wait().unwrap();
             assert!(
-                Instant::now() < deadline,
-                "moto does not answer on {address}: {error}"
+                ended.is_none() && Instant::now() < deadline,
+                "moto does not answer on {address}: {error} ({ended:?}); its log:\n{}",
+                fs::read_to_string(moto.folder.path().join("log")).unwrap_or_default()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -148,21 +166,6 @@ impl Moto {
     async fn enforce_policies(&self) {
         self.post("/moto-api/reset-auth", "0").await.unwrap();
     }
-}
-
-/// moto asks about every IAM and ACM call as one on `*`, and about the deletion of a batch of objects as one on the bucket. AWS asks
-/// about each user, policy and object.
-fn as_moto_reads_it(policy: &str) -> Value {
-    let mut policy: Value = serde_json::from_str(policy).unwrap();
-    for statement in policy["Statement"].as_array_mut().unwrap() {
-        let resource = statement["Resource"].to_string();
-        if !resource.contains(":s3:") {
-            statement["Resource"] = json!("*");
-        } else if resource.contains("/*") {
-            statement["Resource"] = json!([statement["Resource"], "arn:aws:s3:::*"]);
-        }
-    }
-    policy
 }
 
 /// A policy that allows everything.
@@ -258,12 +261,8 @@ const IMPLIED: [&str; 3] = ["iam:TagPolicy", "s3:DeleteObject", "s3:TagResource"
 /// Least privilege, both ways: nothing that is called is missing, and nothing that is not called is in it.
 #[tokio::test]
 async fn the_real_cloud_does_what_a_cloud_does_with_exactly_the_policy_that_is_shipped() {
-    let Some(account) = Account::open(
-        "the conformance of the real cloud",
-        &as_moto_reads_it(SHIPPED_POLICY),
-    )
-    .await
-    else {
+    let shipped = serde_json::from_str(SHIPPED_POLICY).unwrap();
+    let Some(account) = Account::open("the conformance of the real cloud", &shipped).await else {
         return;
     };
     conformance::run(&account).await;

@@ -44,7 +44,7 @@ pub enum BucketState {
     Forbidden,
 }
 
-/// An IAM user.
+/// An IAM user. Of one at a path that is not ours only `arn`, `path` and `tags` are looked at; the rest is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserState {
     /// Its ARN.

@@ -101,7 +101,7 @@ impl Aws {
         policy: &str,
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DeleteUserPolicy", want, user);
-        gone(
+        let outcome = gone(
             &call,
             self.iam(want)
                 .delete_user_policy()
@@ -109,7 +109,8 @@ impl Aws {
                 .policy_name(policy)
                 .send()
                 .await,
-        )
+        );
+        self.unless_it_is_gone(want, user, outcome).await
     }
 
     pub(super) async fn create_policy(
@@ -199,7 +200,7 @@ impl Aws {
         arn: &str,
     ) -> Result<StepOutcome, Error> {
         let call = self.user_call("iam:DetachUserPolicy", want, user);
-        gone(
+        let outcome = gone(
             &call,
             self.iam(want)
                 .detach_user_policy()
@@ -207,7 +208,8 @@ impl Aws {
                 .policy_arn(arn)
                 .send()
                 .await,
-        )
+        );
+        self.unless_it_is_gone(want, user, outcome).await
     }
 
     pub(super) async fn delete_policy(
