@@ -30,6 +30,21 @@ pub(super) struct FoundUser {
     tags: BTreeMap<String, String>,
 }
 
+impl FoundUser {
+    /// Without what it has.
+    fn alone(self) -> UserState {
+        UserState {
+            arn: self.arn,
+            path: self.path,
+            tags: self.tags,
+            inline: None,
+            other_inline: Vec::new(),
+            attached: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+}
+
 /// `arn:aws:iam::*:user/moorage/<cluster>/<user>`, for messages: the account is not known before the user is.
 fn user_arn(want: &Desired, user: &UserName) -> String {
     format!(
@@ -102,23 +117,15 @@ impl Aws {
         user: &UserName,
         found: FoundUser,
     ) -> Result<Option<UserState>, Error> {
+        if found.path != want.owner.iam_path() {
+            return Ok(Some(found.alone()));
+        }
         let FoundUser {
             account: _,
             arn,
             path,
             tags,
         } = found;
-        if path != want.owner.iam_path() {
-            return Ok(Some(UserState {
-                arn,
-                path,
-                tags,
-                inline: None,
-                other_inline: Vec::new(),
-                attached: Vec::new(),
-                keys: Vec::new(),
-            }));
-        }
         let iam = self.iam(want);
         let call = self.user_call("iam:ListUserPolicies", want, user);
         let answer = iam
