@@ -14,11 +14,14 @@ use super::validate::User;
 
 /// Rounds of bcrypt, as a power of two: what `htpasswd -B` and the registry's own tools take for strong enough.
 const COST: u32 = 10;
+/// How a hash of that cost begins. Another one is not verified: how long that takes the hash says itself, up to days, and whoever
+/// may write the Secret may write that.
+const OURS: &str = "$2y$10$";
 /// Characters of a generated password. 40 of 62 are 238 bits.
 const LENGTH: usize = 40;
 
-/// A login that is complete.
-#[derive(Clone, Debug)]
+/// A login that is complete. No `Debug`: it would show the hash.
+#[derive(Clone)]
 pub struct Login {
     /// Name.
     pub name: String,
@@ -50,7 +53,6 @@ pub enum Error {
 }
 
 /// The logins, and the digests to remember for the next time.
-#[derive(Debug)]
 pub struct Logins {
     /// In the order of the users.
     pub logins: Vec<Login>,
@@ -123,7 +125,9 @@ fn login(
         password,
     } = user;
     let password = password.unwrap_or_else(|| generate(random));
-    let fits = |hash: &&String| bcrypt::verify(password.expose_secret(), hash).unwrap_or(false);
+    let fits = |hash: &&String| {
+        hash.starts_with(OURS) && bcrypt::verify(password.expose_secret(), hash).unwrap_or(false)
+    };
     let hash = match stored.get(&name).filter(fits) {
         Some(hash) => hash.clone(),
         None => hash(&password, random.random()).context(HashSnafu { user: &name })?,
@@ -214,6 +218,17 @@ mod tests {
         assert_ne!(changed.logins[0].hash, first.logins[0].hash);
         assert_eq!(changed.logins[1].hash, first.logins[1].hash);
         assert!(bcrypt::verify("three", &changed.logins[0].hash).expect("it is a hash"));
+    }
+
+    /// Verifying costs what the hash says, up to days for one of cost 31, and who may write the Secret may write that.
+    #[tokio::test]
+    async fn a_hash_of_another_cost_is_not_verified_but_replaced() {
+        let cheap = bcrypt::hash_with_salt("one", COST - 4, *b"0123456789abcdef")
+            .expect("bcrypt works")
+            .format_for_version(Version::TwoY);
+        let stored = BTreeMap::from([("ci".to_owned(), cheap.clone())]);
+        let logins = complete_all(&[user("ci", Some("one"))], &stored).await;
+        assert_ne!(logins.logins[0].hash, cheap);
     }
 
     #[tokio::test]
