@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 /// Puts the hash of an object into its annotations.
 pub fn stamp(desired: &mut Value) {
-    let hash = hex::encode(Sha256::digest(desired.to_string()));
+    let hash = hash(desired);
     let annotations = desired
         .as_object_mut()
         .map(|object| {
@@ -30,6 +30,16 @@ pub fn stamp(desired: &mut Value) {
     if let Some(annotations) = annotations {
         annotations.insert(DESIRED_HASH_ANNOTATION.to_owned(), Value::String(hash));
     }
+}
+
+/// Of the data of a Secret only the keys: the values are compared as they are, and a hash of a weak password tells it.
+fn hash(desired: &Value) -> String {
+    let mut shown = desired.clone();
+    let data = shown.get_mut("data").and_then(Value::as_object_mut);
+    for value in data.into_iter().flat_map(Map::values_mut) {
+        *value = Value::Null;
+    }
+    hex::encode(Sha256::digest(shown.to_string()))
 }
 
 /// Whether everything in `desired` is in `live`.
@@ -184,5 +194,23 @@ mod tests {
             "without the hash the difference would not show"
         );
         assert!(!contains(&before, &after));
+    }
+
+    /// The hash stands in an annotation, which is shown more freely than the data of a Secret; a weak password could be guessed.
+    #[test]
+    fn the_hash_says_nothing_about_the_data_of_a_secret() {
+        let hash = |password: &str| {
+            let mut secret = json!({"kind": "Secret", "data": {"password": password}});
+            stamp(&mut secret);
+            secret["metadata"]["annotations"][DESIRED_HASH_ANNOTATION].clone()
+        };
+        assert_eq!(hash("b25l"), hash("dHdv"));
+        let mut less = json!({"kind": "Secret", "data": {}});
+        stamp(&mut less);
+        assert_ne!(
+            less["metadata"]["annotations"][DESIRED_HASH_ANNOTATION],
+            hash("b25l"),
+            "a key that is no longer wanted shows"
+        );
     }
 }

@@ -29,7 +29,9 @@ pub struct Prepared;
 pub struct Applied;
 
 /// The objects of one registry. Only `apply` makes `Resources<Applied>`, so that a status can only be derived from what is there.
-#[derive(Clone, Debug)]
+///
+/// No `Debug`: it would show the data of the Secrets.
+#[derive(Clone)]
 pub struct Resources<State> {
     /// Credentials, htpasswd, pull, logins.
     pub secrets: Vec<Secret>,
@@ -44,7 +46,7 @@ pub struct Resources<State> {
 }
 
 /// What is known only after the other steps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Known<'a> {
     /// The logins, with their hashes.
     pub logins: &'a [Login],
