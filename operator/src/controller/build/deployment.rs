@@ -367,10 +367,11 @@ fn secret_variables(want: &ValidatedRegistry, credentials: &StaticCredentials) -
     variables
 }
 
+/// Kubernetes reads `$(NAME)` in a value as another variable; `$$` is one `$`.
 fn value(name: &str, value: &str) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
-        value: Some(value.to_owned()),
+        value: Some(value.replace('$', "$$")),
         ..EnvVar::default()
     }
 }

@@ -165,3 +165,17 @@ fn what_the_spec_says_of_the_server_reaches_the_pods() {
     });
     insta::assert_yaml_snapshot!("deployment_of_a_full_spec", built(&spec, false).deployment);
 }
+
+/// Kubernetes reads `$(NAME)` in the value of a variable as another variable, and `$$` as one `$`.
+#[test]
+fn a_dollar_in_a_value_reaches_the_server_as_it_is() {
+    let deployment = built(&json!({"auth": {"realm": "$$ $(REGISTRY_AUTH)"}}), false).deployment;
+    let pod = deployment.spec.expect("a spec").template.spec;
+    let variables = pod.expect("a pod").containers[0].env.clone();
+    let realm = variables
+        .into_iter()
+        .flatten()
+        .find(|variable| variable.name == "REGISTRY_AUTH_HTPASSWD_REALM")
+        .and_then(|variable| variable.value);
+    assert_eq!(realm.as_deref(), Some("$$$$ $$(REGISTRY_AUTH)"));
+}
