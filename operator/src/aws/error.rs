@@ -268,6 +268,12 @@ impl Meaning {
             | "NotFound"
             | "ResourceNotFoundException"
             | "NoSuchUpload" => Self::NotFound,
+            // S3 answers these with 403, and no policy would help.
+            "RequestTimeTooSkewed" | "OptInRequired" | "NotSignedUp" | "AccountProblem" => {
+                Self::Invalid
+            }
+            // S3 answers this with 400.
+            "RequestTimeout" => Self::Unavailable,
             _ => Self::of_status(status),
         }
     }
@@ -341,7 +347,9 @@ mod tests {
     #[case("AccessDenied", 403, Meaning::Denied)]
     #[case("", 403, Meaning::Denied)]
     #[case("SignatureDoesNotMatch", 403, Meaning::BadCredentials)]
-    #[case("RequestTimeTooSkewed", 400, Meaning::Invalid)]
+    #[case("RequestTimeTooSkewed", 403, Meaning::Invalid)]
+    #[case("OptInRequired", 403, Meaning::Invalid)]
+    #[case("RequestTimeout", 400, Meaning::Unavailable)]
     #[case("SlowDown", 503, Meaning::Throttled)]
     #[case("Throttling", 400, Meaning::Throttled)]
     #[case("OperationAborted", 409, Meaning::Conflict)]
