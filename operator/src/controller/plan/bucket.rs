@@ -15,8 +15,8 @@ pub(super) enum Standing<'a> {
     Absent,
     /// It carries our tags.
     Ours { tags: &'a BTreeMap<String, String> },
-    /// It was created after the registry was declared, and nothing says whose it is: our own, made by a run that was stopped
-    /// before it could tag it.
+    /// It bears the name that only this registry derives, was created after the registry was declared, and nothing says whose it
+    /// is: our own, made by a run that was stopped before it could tag it. See docs/adr/0010.
     Unclaimed,
     /// It carries the tags of a registry that shares it with us.
     Shared,
@@ -67,7 +67,10 @@ pub(super) fn standing<'a>(want: &Desired, have: &'a BucketState) -> Result<Stan
     }
     match want.bucket.existing {
         Existing::Adopt => Ok(Standing::Adopted),
-        Existing::Refuse if created.is_some_and(|created| created >= want.registry_created) => {
+        Existing::Refuse
+            if *name == want.owner.bucket_name()
+                && created.is_some_and(|created| created >= want.registry_created) =>
+        {
             Ok(Standing::Unclaimed)
         }
         Existing::Refuse => Err(blocked_bucket(
@@ -109,7 +112,7 @@ fn bucket_tags(want: &Desired) -> BTreeMap<String, String> {
     tags
 }
 
-/// A bucket is created with its tags. Where the store cannot do that and the run is stopped, the next look finds it unclaimed.
+/// A bucket is created with its tags. A stand-in of AWS that ignores them leaves it unclaimed when the run is stopped.
 pub(super) fn steps(want: &Desired, standing: &Standing<'_>) -> Vec<Step> {
     let bucket = want.bucket.name.clone();
     let tags = bucket_tags(want);

@@ -237,13 +237,27 @@ fn a_retained_bucket_stays_as_it_is_when_its_registry_goes() {
     );
 }
 
+/// That it is empty and new does not make somebody's bucket ours. Ours is tagged from its first moment.
+#[test]
+fn a_new_and_empty_bucket_of_a_name_that_people_chose_is_refused() {
+    let (want, cloud) = (wanted(), FakeCloud::default());
+    cloud.world().make_bucket("images", "eu-west-1");
+    let observed = observe(&cloud, &want);
+    let plan = plan(&want, &observed);
+    assert_eq!(plan.steps, []);
+    assert_eq!(plan.blocked[0].reason, BlockedReason::BucketExists);
+    assert_eq!(plan_deletion(&want, &observed, DeletionPolicy::Delete), []);
+}
+
 /// A run was stopped between creating the bucket and tagging it, and then the registry was deleted.
 #[test]
 fn an_unclaimed_bucket_is_deleted_only_while_it_is_empty() {
     let (mut want, cloud) = (wanted(), FakeCloud::default());
+    want.bucket.name = want.owner.bucket_name();
+    let name = want.bucket.name.to_string();
     cloud
         .world()
-        .make_bucket("images", "eu-west-1")
+        .make_bucket(&name, "eu-west-1")
         .objects
         .insert("somebody's".to_owned());
     let steps = plan_deletion(&want, &observe(&cloud, &want), DeletionPolicy::Delete);
@@ -255,11 +269,11 @@ fn an_unclaimed_bucket_is_deleted_only_while_it_is_empty() {
         }]
     );
     carry_out(&cloud, &mut want, &steps);
-    assert!(cloud.world().buckets.contains_key("images"));
+    assert!(cloud.world().buckets.contains_key(&name));
     cloud
         .world()
         .buckets
-        .get_mut("images")
+        .get_mut(&name)
         .unwrap()
         .objects
         .clear();
@@ -406,8 +420,12 @@ prop_compose! {
         kind in select(vec![Some(PolicyKind::Inline), Some(PolicyKind::Managed), None]),
         recorded in prop::option::of(0..4_usize),
         label in any::<bool>(),
+        derived in any::<bool>(),
     ) -> Desired {
         let mut want = wanted();
+        if derived {
+            want.bucket.name = want.owner.bucket_name();
+        }
         want.bucket.existing = existing;
         want.bucket.prefix = prefix.parse().unwrap();
         want.shares_with = if shares { vec![owner("theirs")] } else { Vec::new() };
@@ -439,6 +457,7 @@ fn may_touch_bucket(situation: &Situation) -> bool {
         return true;
     };
     let is_unclaimed = !bucket.tags.contains_key(TAG_CLUSTER)
+        && situation.want.bucket.name == situation.want.owner.bucket_name()
         && situation.want.bucket.existing == Existing::Refuse
         && bucket.created >= situation.want.registry_created
         && bucket.objects.is_empty();
@@ -485,7 +504,7 @@ proptest! {
         carry_out(&cloud, &mut want, &steps);
         let after = cloud.world().clone();
         if !may_touch_bucket(&situation) {
-            let (before, after) = (before.buckets.get("images").unwrap(), after.buckets.get("images").unwrap());
+            let (before, after) = (&before.buckets[want.bucket.name.as_str()], &after.buckets[want.bucket.name.as_str()]);
             prop_assert_eq!(&before.tags, &after.tags);
             let shares = owner("theirs").is_named_by(&before.tags) && !want.shares_with.is_empty();
             let lost: Vec<_> = before.objects.difference(&after.objects).collect();
@@ -506,7 +525,7 @@ proptest! {
         let steps = plan_deletion(&want, &observe(&cloud, &want), DeletionPolicy::Delete);
         carry_out(&cloud, &mut want, &steps);
         for key in situation.bucket.iter().flat_map(|bucket| &bucket.objects).filter(|key| !key.starts_with("one/")) {
-            prop_assert!(cloud.world().buckets["images"].objects.contains(key));
+            prop_assert!(cloud.world().buckets[want.bucket.name.as_str()].objects.contains(key));
         }
     }
 
@@ -520,7 +539,7 @@ proptest! {
             prop_assert!(!cloud.world().policies.contains_key(&our_policy_arn()));
         }
         if let Some(bucket) = &situation.bucket {
-            prop_assert_eq!(&cloud.world().buckets["images"].objects, &bucket.objects);
+            prop_assert_eq!(&cloud.world().buckets[want.bucket.name.as_str()].objects, &bucket.objects);
         }
     }
 
