@@ -70,13 +70,16 @@ pub async fn converge(
         match cloud.carry_out(&wanted_of_the_plan, step).await {
             Ok(outcome) => {
                 info!(namespace = want.namespace, registry = want.name, %step, "changed the cloud");
+                // A key is kept before it is told of: whoever ends in between loses it.
+                let kept = match outcome {
+                    StepOutcome::KeyCreated(key) => keep_key(writer, want, live, key).await,
+                    StepOutcome::Done | StepOutcome::MoreToDo { .. } => Ok(()),
+                };
                 writer
                     .events
                     .changed(writer.registry, event_reason(step), &step.to_string())
                     .await;
-                if let StepOutcome::KeyCreated(key) = outcome
-                    && let Err(finding) = keep_key(writer, want, live, key).await
-                {
+                if let Err(finding) = kept {
                     facts.findings.insert(Part::Identity, finding);
                     return facts;
                 }
