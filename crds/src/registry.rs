@@ -93,7 +93,7 @@ use crate::{
 )]
 pub struct ContainerRegistrySpec {
     /// Leave everything as it is, in Kubernetes and in AWS, until this is false again. Default: false.
-    /// A suspended registry keeps serving. Its deletion waits until it is no longer suspended.
+    /// A suspended registry keeps serving. It can be deleted all the same.
     #[serde(default)]
     pub suspend: bool,
 

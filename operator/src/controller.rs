@@ -13,6 +13,7 @@ pub mod compare;
 pub mod dereference;
 #[cfg(test)]
 mod fake_api;
+mod finalizer;
 pub mod findings;
 #[cfg(test)]
 mod fixtures;
@@ -20,45 +21,27 @@ pub mod memory;
 pub mod naming;
 pub mod plan;
 pub mod report;
+mod schedule;
 pub mod server_state;
 pub mod status;
 mod steps;
 pub mod validate;
 pub mod watch;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-    core::DeserializeGuard,
+    ResourceExt,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::controller::Action,
 };
-use moorage_crds::{ContainerRegistry, condition, names::FINALIZER};
-use serde_json::json;
+use moorage_crds::{ContainerRegistry, condition, names::ABANDON_ANNOTATION};
 use snafu::{ResultExt, Snafu};
 
 pub use self::watch::{Settings, run};
-use self::{
-    cleanup::Progress,
-    memory::Remembered,
-    report::{Part, Report, State},
-    steps::Taken,
-};
-use crate::{context::Context, error::Class};
-
-/// Whether something other than AWS was in the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    /// The steps were taken.
-    No,
-    /// The spec, a Secret or the Kubernetes API.
-    Yes,
-}
+use self::{cleanup::Progress, report::Report, schedule::Reached};
+use crate::context::Context;
 
 /// A reconcile could not be brought to its end, not even to a status.
 #[derive(Debug, Snafu)]
@@ -70,13 +53,10 @@ pub enum Error {
         source: status::Error,
     },
     /// The finalizer could not be put on or taken off.
-    #[snafu(display("failed to change the finalizers of ContainerRegistry {name:?}"))]
+    #[snafu(display("failed to put the finalizer on, or to take it off"))]
     Finalizer {
-        /// Of which registry.
-        name: String,
         /// Why.
-        #[snafu(source(from(kube::Error, Box::new)))]
-        source: Box<kube::Error>,
+        source: finalizer::Error,
     },
     /// The deletion could not go on.
     #[snafu(display("failed to delete"))]
@@ -96,23 +76,13 @@ pub async fn reconcile(
 ) -> Result<Action, Error> {
     let registry = match &guard.0 {
         Ok(registry) => registry,
-        Err(invalid) => {
-            // Only possible when the definition in the cluster is another one than ours. A new version of the object wakes us.
-            tracing::error!(
-                name = invalid.metadata.name,
-                namespace = invalid.metadata.namespace,
-                error = invalid.error,
-                "not understood"
-            );
-            return Ok(Action::await_change());
-        }
+        Err(invalid) => return not_understood(&ctx, invalid).await,
     };
     let uid = registry.uid().unwrap_or_default();
-    let finalized = registry
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == FINALIZER);
-    match (&registry.metadata.deletion_timestamp, finalized) {
+    match (
+        &registry.metadata.deletion_timestamp,
+        finalizer::is_on(&registry.metadata),
+    ) {
         (Some(_), false) => {
             ctx.memory.forget(&uid);
             Ok(Action::await_change())
@@ -120,13 +90,9 @@ pub async fn reconcile(
         (Some(_), true) => delete(&ctx, registry, &uid).await,
         // Nothing is made before the finalizer is there; its arrival wakes us.
         (None, false) if !registry.spec.suspend => {
-            let with: Vec<&str> = registry
-                .finalizers()
-                .iter()
-                .map(String::as_str)
-                .chain([FINALIZER])
-                .collect();
-            set_finalizers(&ctx, registry, &with).await?;
+            finalizer::put_on(&ctx.client, &registry.metadata)
+                .await
+                .context(FinalizerSnafu)?;
             Ok(Action::await_change())
         }
         (None, _) if registry.spec.suspend => {
@@ -138,25 +104,6 @@ pub async fn reconcile(
         }
         (None, _) => Box::pin(keep(&ctx, registry, &uid)).await,
     }
-}
-
-/// When a reconcile failed without a status: the log has it, and it is tried again.
-#[must_use]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature is the runtime's"
-)]
-pub fn error_policy(
-    guard: Arc<DeserializeGuard<ContainerRegistry>>,
-    _error: &Error,
-    ctx: Arc<Context>,
-) -> Action {
-    let uid = guard.uid().unwrap_or_default();
-    let mut remembered = ctx.memory.recall(&uid);
-    remembered.failures = remembered.failures.saturating_add(1);
-    let after = Class::Transient.retry_after(remembered.failures, rand::random());
-    ctx.memory.remember(&uid, remembered);
-    Action::requeue(after)
 }
 
 /// A registry that is to be there.
@@ -185,81 +132,64 @@ async fn keep(ctx: &Context, registry: &ContainerRegistry, uid: &str) -> Result<
         let (part, finding) = findings::of_step(error.part(), error.cause(), &error.to_string());
         report.find(part, finding);
     }
-    let held = if matches!(taken, Ok(Taken::Through)) {
-        Held::No
-    } else {
-        Held::Yes
-    };
+    let reached = Reached::of(&taken, &report);
+    // Before the status is written: while that fails, AWS must not be asked at each attempt.
+    ctx.memory.remember(uid, remembered.clone());
     let next = status::after(&registry, &report, Timestamp::now());
     warn_if_new(ctx, &registry, &next).await;
     status::publish(&ctx.client, &registry, next)
         .await
         .context(PublishSnafu)?;
-    let action = come_back(
+    let again = schedule::come_back(
         &mut remembered,
         &report,
-        held,
+        reached,
         Instant::now(),
         rand::random(),
     );
     ctx.memory.remember(uid, remembered);
-    Ok(action)
+    Ok(Action::requeue(again))
 }
 
-/// When to come back: at the first of the moments at which something may be different. Pure.
+/// A registry whose spec this operator cannot read. Only possible when the definition in the cluster is another one than ours, as
+/// after a downgrade. Nothing is done to it; a new version of the object wakes us.
 ///
-/// `held` says that something other than AWS was in the way, which is tried again on its own.
-fn come_back(
-    remembered: &mut Remembered,
-    report: &Report,
-    held: Held,
-    now: Instant,
-    jitter: f64,
-) -> Action {
-    let mut moments = Vec::new();
-    if let Some(look) = &remembered.look {
-        moments.push(look.until.saturating_duration_since(now));
-    }
-    let class = report
-        .failure()
-        .map_or(Class::Transient, |(_, class, _)| class);
-    remembered.failures = if held == Held::Yes {
-        remembered.failures.saturating_add(1)
-    } else {
-        0
+/// What it has in AWS cannot be known, and so not be deleted. But it can be abandoned, so that its deletion can end.
+async fn not_understood(ctx: &Context, invalid: &InvalidObject) -> Result<Action, Error> {
+    let InvalidObject { error, metadata } = invalid;
+    tracing::error!(
+        name = metadata.name,
+        namespace = metadata.namespace,
+        error,
+        "not understood"
+    );
+    let nameplate = ContainerRegistry {
+        metadata: metadata.clone(),
+        ..ContainerRegistry::default()
     };
-    if held == Held::Yes {
-        let again = class.retry_after(remembered.failures, jitter);
-        // A name or a bucket that another object has: to look again costs no call to AWS, and nothing tells us when it is free.
-        moments.push(if class == Class::Conflict {
-            again.min(Duration::from_mins(1))
-        } else {
-            again
-        });
-    }
-    let pods = report
-        .findings
-        .get(&Part::Server)
-        .map(|finding| finding.state);
-    let settled = matches!(pods, None | Some(State::Ready | State::Off));
-    remembered.unsettled = if settled {
-        0
+    if metadata.deletion_timestamp.is_none() {
+        let note = format!(
+            "this version of the operator does not understand the spec, and leaves everything as it is: {error}"
+        );
+        ctx.events.warning(&nameplate, "NotUnderstood", &note).await;
+    } else if !finalizer::is_on(metadata) {
+        ctx.memory
+            .forget(metadata.uid.as_deref().unwrap_or_default());
+    } else if cleanup::is_abandoned(metadata) {
+        let note =
+            "left in AWS, if they were made: the bucket, and the IAM user with its keys and policy";
+        ctx.events.warning(&nameplate, "Abandoned", note).await;
+        finalizer::take_off(&ctx.client, metadata)
+            .await
+            .context(FinalizerSnafu)?;
     } else {
-        remembered.unsettled.saturating_add(1)
-    };
-    if !settled {
-        moments.push(pods_again(remembered.unsettled));
+        let note = format!(
+            "this version of the operator does not understand the spec, and cannot know what to delete: run the version that did, or \
+             annotate the registry with {ABANDON_ANNOTATION}=true to delete it and leave the rest in AWS: {error}"
+        );
+        ctx.events.warning(&nameplate, "NotUnderstood", &note).await;
     }
-    let first = moments.into_iter().min().unwrap_or(Duration::from_hours(1));
-    Action::requeue(first.max(Duration::from_secs(1)))
-}
-
-/// When to look at pods again that do not serve yet: pods that cannot pull their image wake nobody. 5 s, 10 s, 20 s … 2 min.
-fn pods_again(looks: u32) -> Duration {
-    Duration::from_secs(
-        5u64.saturating_mul(2u64.saturating_pow(looks.clamp(1, 16) - 1))
-            .min(120),
-    )
+    Ok(Action::await_change())
 }
 
 /// An event for something that begins to go wrong, not for something that still does.
@@ -290,13 +220,9 @@ async fn delete(ctx: &Context, registry: &ContainerRegistry, uid: &str) -> Resul
         .context(CleanupSnafu)?
     {
         Progress::Done => {
-            let without: Vec<&str> = registry
-                .finalizers()
-                .iter()
-                .map(String::as_str)
-                .filter(|finalizer| *finalizer != FINALIZER)
-                .collect();
-            set_finalizers(ctx, registry, &without).await?;
+            finalizer::take_off(&ctx.client, &registry.metadata)
+                .await
+                .context(FinalizerSnafu)?;
             ctx.memory.forget(uid);
             Ok(Action::await_change())
         }
@@ -308,38 +234,6 @@ async fn delete(ctx: &Context, registry: &ContainerRegistry, uid: &str) -> Resul
             ctx.memory.remember(uid, remembered);
             Ok(Action::requeue(after))
         }
-    }
-}
-
-/// Refused by the API when somebody else has changed the list in the meantime; then the change wakes us.
-async fn set_finalizers(
-    ctx: &Context,
-    registry: &ContainerRegistry,
-    finalizers: &[&str],
-) -> Result<(), Error> {
-    let name = registry.name_any();
-    let api = Api::<ContainerRegistry>::namespaced(
-        ctx.client.clone(),
-        &registry.namespace().unwrap_or_default(),
-    );
-    let metadata = json!({ "finalizers": finalizers, "uid": registry.uid() });
-    let only_if_unchanged = |mut metadata: serde_json::Value| {
-        if let Some(fields) = metadata.as_object_mut() {
-            fields.insert(
-                "resourceVersion".to_owned(),
-                json!(registry.resource_version()),
-            );
-        }
-        metadata
-    };
-    let patch = Patch::Merge(json!({ "metadata": only_if_unchanged(metadata) }));
-    match api
-        .patch_metadata(&name, &PatchParams::default(), &patch)
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(source).context(FinalizerSnafu { name }),
     }
 }
 

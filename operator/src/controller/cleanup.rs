@@ -1,11 +1,13 @@
 //! Deletion: the way in and the pods, then keys, policy and user, and the bucket last.
 //!
 //! Uses the raw spec on purpose: what cannot be validated, or never became ready, or has lost its Secrets, must still be
-//! deletable. Nothing that is not ours is touched; `plan_deletion` sees to that.
+//! deletable. That includes one that is suspended: the switch holds up changes, and a deletion is an express wish, whose
+//! `deletionPolicy` says what stays. Nothing that is not ours is touched; `plan_deletion` sees to that.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use moorage_crds::{
     ContainerRegistry, DeletionPolicy, ExistingBucket, S3Spec, condition::reason,
@@ -82,20 +84,9 @@ pub async fn cleanup(ctx: &Context, registry: &ContainerRegistry) -> Result<Prog
         events: &ctx.events,
         registry,
     };
-    if registry
-        .annotations()
-        .get(ABANDON_ANNOTATION)
-        .is_some_and(|value| value == "true")
-    {
+    if is_abandoned(&registry.metadata) {
         abandon(ctx, registry).await;
         return Ok(Progress::Done);
-    }
-    if registry.spec.suspend {
-        let next = status::suspended(registry, Timestamp::now());
-        status::publish(&ctx.client, registry, next)
-            .await
-            .context(PublishSnafu)?;
-        return Ok(Progress::Again(Duration::from_hours(1)));
     }
     let (namespace, name) = (
         registry.namespace().unwrap_or_default(),
@@ -121,6 +112,15 @@ pub async fn cleanup(ctx: &Context, registry: &ContainerRegistry) -> Result<Prog
         }
     };
     clear_cloud(ctx, writer, &target).await
+}
+
+/// Whether somebody has said that what is in AWS may stay there.
+pub(super) fn is_abandoned(metadata: &ObjectMeta) -> bool {
+    let annotation = metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(ABANDON_ANNOTATION));
+    annotation.is_some_and(|value| value == "true")
 }
 
 /// The cloud half: what the plan says, a bounded piece of it at a time.

@@ -28,7 +28,9 @@ pub(super) struct State {
     versions: u64,
 }
 
-const REGISTRY: &str = "/apis/moorage.dev/v1alpha1/namespaces/team-a/containerregistries/images";
+/// Where the one registry is.
+pub(super) const REGISTRY: &str =
+    "/apis/moorage.dev/v1alpha1/namespaces/team-a/containerregistries/images";
 
 impl FakeApi {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -119,11 +119,7 @@ pub fn begun(registry: &ContainerRegistry, now: Timestamp) -> ContainerRegistryS
 #[must_use]
 pub fn suspended(registry: &ContainerRegistry, now: Timestamp) -> ContainerRegistryStatus {
     let mut status = registry.status.clone().unwrap_or_default();
-    let message = if registry.meta().deletion_timestamp.is_some() {
-        "spec.suspend is true: the deletion waits until it is false"
-    } else {
-        "spec.suspend is true: everything is left as it is"
-    };
+    let message = "spec.suspend is true: everything is left as it is";
     let mut verdicts = vec![Verdict::new(
         condition::RECONCILING,
         "False",

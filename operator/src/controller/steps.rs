@@ -20,7 +20,11 @@ use super::{
     validate::{self, ValidatedRegistry},
     watch,
 };
-use crate::{aws::StaticCredentials, context::Context};
+use crate::{
+    aws::StaticCredentials,
+    context::Context,
+    error::{self, Class},
+};
 
 /// How far the steps went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,19 @@ impl Error {
             Self::Auth { .. } => Part::Auth,
             Self::Apply { source } => source.part(),
         }
+    }
+
+    /// Whether AWS has not been looked at yet when this step is taken.
+    pub(super) fn is_before_the_cloud(&self) -> bool {
+        match self {
+            Self::Dereference { .. } => true,
+            Self::Auth { .. } | Self::Apply { .. } | Self::Pods { .. } => false,
+        }
+    }
+
+    pub(super) fn class(&self) -> Class {
+        self.cause()
+            .map_or(Class::Transient, |cause| error::of_kubernetes(cause).0)
     }
 
     pub(super) fn cause(&self) -> Option<&kube::Error> {

@@ -1,13 +1,20 @@
 //! Whole reconciles, against AWS and Kubernetes in memory: what is done, in which order, and what is not done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use kube::runtime::{reflector, watcher};
-use moorage_crds::names::{ABANDON_ANNOTATION, RECONCILE_ANNOTATION};
+use kube::{
+    core::error_boundary::InvalidObject,
+    runtime::{reflector, watcher},
+};
+use moorage_crds::names::{FINALIZER, RECONCILE_ANNOTATION};
 use serde_json::{Value, json};
 
 use super::*;
-use super::{fake_api::FakeApi, fixtures, memory::Memory};
+use super::{
+    fake_api::{FakeApi, REGISTRY},
+    fixtures,
+    memory::Memory,
+};
 use crate::{
     aws::{Cloud, Kind, fake::FakeCloud},
     events::Events,
@@ -56,12 +63,27 @@ impl World {
     }
 
     async fn reconcile(&mut self) -> Action {
+        self.try_reconcile()
+            .await
+            .expect("the outcome can be published")
+    }
+
+    async fn try_reconcile(&mut self) -> Result<Action, Error> {
         let guard = DeserializeGuard(Ok(self.api.registry()));
         self.writer
             .apply_watcher_event(&watcher::Event::Apply(guard.clone()));
-        Box::pin(reconcile(Arc::new(guard), Arc::clone(&self.context)))
+        Box::pin(reconcile(Arc::new(guard), Arc::clone(&self.context))).await
+    }
+
+    async fn reconcile_what_is_not_understood(&mut self) {
+        let invalid = InvalidObject {
+            error: "unknown variant `Archive`".to_owned(),
+            metadata: self.api.registry().metadata,
+        };
+        let guard = Arc::new(DeserializeGuard(Err(invalid)));
+        Box::pin(reconcile(guard, Arc::clone(&self.context)))
             .await
-            .expect("the outcome can be published")
+            .expect("nothing is published");
     }
 
     /// From nothing to a registry whose pods serve.
@@ -459,4 +481,76 @@ async fn an_account_that_is_gone_holds_a_deletion_up_until_it_is_abandoned() {
         .find(|(reason, _)| reason == "Abandoned")
         .expect("an event says what is left");
     assert!(left.contains("moorage-team-a-images-"), "{left}");
+}
+
+/// A look whose time is over is made again only when the steps get as far as AWS. Else it must not wake us every second.
+#[tokio::test]
+async fn a_registry_that_is_held_up_is_not_retried_every_second_when_its_look_is_over() {
+    let mut world = World::made(&json!({})).await;
+    let mut remembered = world.context.memory.recall(fixtures::UID);
+    remembered.look.as_mut().expect("it was looked at").until = Instant::now();
+    world.context.memory.remember(fixtures::UID, remembered);
+    let mut registry = world.api.registry();
+    registry.spec.auth.users =
+        serde_json::from_value(json!([{"name": "ci", "passwordSecretRef": {"name": "not-there"}}]))
+            .expect("users");
+    world.api.put_registry(&registry);
+    let action = world.reconcile().await;
+    assert_eq!(
+        world.condition(condition::AUTH_READY),
+        is("False", "SecretNotFound")
+    );
+    assert_ne!(action, Action::requeue(Duration::from_secs(1)));
+}
+
+/// While the API takes no status, AWS must not be asked at each attempt to write it.
+#[tokio::test]
+async fn what_was_found_in_aws_is_remembered_when_the_status_cannot_be_written() {
+    let mut world = World::made(&json!({})).await;
+    world.cloud.fail_next("observe", Kind::Unavailable);
+    world.annotate(RECONCILE_ANNOTATION, "now");
+    world
+        .api
+        .state()
+        .refuse
+        .insert(format!("{REGISTRY}/status"));
+    world
+        .try_reconcile()
+        .await
+        .expect_err("the status cannot be written");
+    world.reconcile().await;
+    assert_eq!(world.cloud.take_calls(), ["observe"]);
+}
+
+/// Who deletes a namespace must not find it waiting for a switch that was meant for changes.
+#[tokio::test]
+async fn a_suspended_registry_can_be_deleted() {
+    let mut world = World::made(&json!({})).await;
+    let mut registry = world.api.registry();
+    registry.spec.suspend = true;
+    world.api.put_registry(&registry);
+    world.reconcile().await;
+    world.delete();
+    world.reconcile().await;
+    assert_eq!(world.api.registry().finalizers(), Vec::<String>::new());
+    let cloud = world.cloud.world();
+    assert_eq!((cloud.buckets.len(), cloud.users.len()), (1, 0));
+}
+
+/// After a downgrade the cluster may have a spec that this operator cannot read. It cannot know what to delete then, and says so.
+#[tokio::test]
+async fn a_registry_that_is_not_understood_can_be_abandoned() {
+    let mut world = World::made(&json!({})).await;
+    world.delete();
+    world.reconcile_what_is_not_understood().await;
+    assert_eq!(world.api.registry().finalizers(), [FINALIZER]);
+    let (_, note) = world.api.state().events.last().cloned().expect("an event");
+    assert!(
+        note.contains(ABANDON_ANNOTATION) && note.contains("unknown variant"),
+        "{note}"
+    );
+    world.annotate(ABANDON_ANNOTATION, "true");
+    world.reconcile_what_is_not_understood().await;
+    assert_eq!(world.api.registry().finalizers(), Vec::<String>::new());
+    assert_eq!(world.cloud.take_calls(), Vec::<String>::new());
 }

@@ -25,8 +25,8 @@ use moorage_crds::{ContainerRegistry, names::REGISTRY_LABEL};
 use tracing::{debug, info, warn};
 
 use super::{
-    dereference::named_secrets, error_policy, memory::Memory, naming, reconcile, server_state,
-    validate::Defaults,
+    dereference::named_secrets, memory::Memory, naming, reconcile, schedule::error_policy,
+    server_state, validate::Defaults,
 };
 use crate::{aws::Cloud, context::Context, events::Events, health::Ready};
 
