@@ -17,11 +17,15 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    process::{SOON, Server, crane, image, program, run, succeed},
+    engine::Engine,
+    process::{SOON, Server, image, run, succeed},
+    programs::program,
     support::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY},
 };
 
+mod engine;
 mod process;
+mod programs;
 #[allow(dead_code, reason = "each file of tests uses a part of it")]
 mod support;
 
@@ -43,7 +47,7 @@ fn with_password(variables: &[(&str, &str)]) -> Server {
 
 #[test]
 fn crane_logs_in_pushes_lists_pulls_and_deletes() {
-    let Some(crane) = crane("crane with our server") else {
+    let Some(crane) = program("crane with our server", "MOORAGE_CRANE", "crane") else {
         return;
     };
     let server = with_password(&[]);
@@ -152,48 +156,37 @@ fn skopeo_pushes_and_pulls() {
     assert!(!refused.status.success());
 }
 
-/// Only where an engine answers, which is seldom where tests run. crane and skopeo speak the same protocol.
 #[test]
-fn docker_pushes_and_pulls() {
-    let docker = std::env::var_os("MOORAGE_DOCKER").unwrap_or_else(|| "docker".into());
-    let engine = Command::new(&docker)
-        .args(["info", "--format", "{{.ServerVersion}}"])
-        .output();
-    if !engine.is_ok_and(|output| output.status.success() && !output.stdout.trim_ascii().is_empty())
-    {
-        eprintln!("no Docker engine answers: nothing to push with");
+fn docker_logs_in_pushes_and_pulls() {
+    let Some(docker) = Engine::start("docker with our server") else {
         return;
-    }
-    let server = with_password(&[]);
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(
-        folder.path().join("Dockerfile"),
-        "FROM scratch\nCOPY Dockerfile /\n",
-    )
-    .expect("written");
-    let docker = |arguments: &[&str]| {
-        let mut command = Command::new(&docker);
-        succeed(
-            command
-                .args(arguments)
-                .env("DOCKER_CONFIG", folder.path())
-                .current_dir(folder.path()),
-        )
     };
-    let reference = format!("localhost:{}/team/app:1.0", server.address().port());
-    docker(&[
-        "login",
-        "-u",
-        USER,
-        "-p",
-        PASSWORD,
-        &format!("localhost:{}", server.address().port()),
-    ]);
-    docker(&["build", "-t", &reference, "."]);
-    docker(&["push", &reference]);
-    docker(&["rmi", &reference]);
-    docker(&["pull", &reference]);
-    docker(&["rmi", &reference]);
+    let server = with_password(&[]);
+    // An engine speaks plain HTTP to its own machine, and only to that.
+    let host = format!("localhost:{}", server.address().port());
+    let reference = format!("{host}/team/app:1.0");
+    docker.write("Dockerfile", b"FROM scratch\nCOPY layer /\n");
+    docker.write("layer", &image::layer(6));
+    docker.run(&["build", "--quiet", "--tag", &reference, "."]);
+    let built = docker.id(&reference);
+
+    assert!(
+        docker
+            .refused(&["push", &reference])
+            .contains("no basic auth")
+    );
+    let wrong = docker.refused(&["login", "-u", USER, "-p", "wrong", &host]);
+    assert!(wrong.contains("401 Unauthorized"), "{wrong}");
+    docker.run(&["login", "-u", USER, "-p", PASSWORD, &host]);
+    docker.run(&["push", &reference]);
+    docker.run(&["rmi", &reference]);
+    assert!(
+        docker
+            .refused(&["inspect", &reference])
+            .contains("No such object")
+    );
+    docker.run(&["pull", &reference]);
+    assert_eq!(docker.id(&reference), built);
 }
 
 /// Distribution 2.8, as Debian has it. Stopped when dropped.

@@ -9,6 +9,7 @@
 
 #[path = "http/client.rs"]
 mod client;
+mod programs;
 #[path = "http/reading.rs"]
 mod reading;
 #[allow(dead_code, reason = "other tests need more of it")]

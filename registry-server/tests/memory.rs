@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod process;
+mod programs;
 #[allow(dead_code, reason = "each file of tests uses a part of it")]
 mod support;
 

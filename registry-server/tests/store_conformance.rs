@@ -6,6 +6,7 @@
     reason = "this is a test: a failure ends it with a message"
 )]
 
+mod programs;
 mod support;
 
 use std::{sync::Arc, time::Duration};

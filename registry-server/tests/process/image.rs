@@ -68,7 +68,7 @@ fn content(folder: &Path, digest: &str) -> Vec<u8> {
 }
 
 /// A tar archive with one file that does not compress.
-fn layer(seed: u8) -> Vec<u8> {
+pub(crate) fn layer(seed: u8) -> Vec<u8> {
     let mut file = Vec::with_capacity(LAYER + 32);
     let mut block = Sha256::digest([seed]);
     while file.len() < LAYER {

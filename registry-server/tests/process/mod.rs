@@ -1,12 +1,11 @@
-//! The real program as a process, and the real clients of other people.
+//! The real program as a process.
 
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::{
-    ffi::OsString,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -193,77 +192,4 @@ fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         }
     });
     log
-}
-
-/// Says that a test was left out, which CI does not accept.
-pub(crate) fn leave_out(test: &str, reason: &str) {
-    eprintln!("LEFT OUT: {test} because {reason}");
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(
-        !in_ci,
-        "with CI=true no test may be left out: {test}, because {reason}"
-    );
-}
-
-/// Finds a program by the variable that names it, in `PATH`, or where tools of ours are kept.
-pub(crate) fn program(test: &str, variable: &str, name: &str) -> Option<OsString> {
-    if let Some(program) = std::env::var_os(variable) {
-        return Some(program);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    folders.extend(cache().map(|cache| cache.join("bin")));
-    let found = folders
-        .into_iter()
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        leave_out(
-            test,
-            &format!("{name} is neither in PATH nor named by {variable}"),
-        );
-    }
-    found.map(Into::into)
-}
-
-/// crane, built from its source where there is Go and no crane yet.
-pub(crate) fn crane(test: &str) -> Option<OsString> {
-    const SOURCE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
-    static BUILD: Mutex<()> = Mutex::new(());
-
-    let _one_at_a_time = BUILD
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(bin) = cache().map(|cache| cache.join("bin"))
-        && std::env::var_os("MOORAGE_CRANE").is_none()
-        && !bin.join("crane").is_file()
-        && Command::new("go")
-            .arg("version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    {
-        let built = run(Command::new("go")
-            .args(["install", SOURCE])
-            .env("GOBIN", &bin)
-            .env("CGO_ENABLED", "0"));
-        if !built.status.success() {
-            eprintln!(
-                "crane cannot be built: {}",
-                String::from_utf8_lossy(&built.stderr)
-            );
-        }
-    }
-    program(test, "MOORAGE_CRANE", "crane")
-}
-
-/// The folder of tools and downloads.
-fn cache() -> Option<PathBuf> {
-    let named = |variable: &str| {
-        std::env::var_os(variable)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    named("MOORAGE_CACHE")
-        .or_else(|| named("XDG_CACHE_HOME").map(|folder| folder.join("moorage")))
-        .or_else(|| named("HOME").map(|folder| folder.join(".cache/moorage")))
 }

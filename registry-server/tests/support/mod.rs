@@ -18,6 +18,8 @@ use moorage_registry_server::store::{
 use tempfile::TempDir;
 use url::Url;
 
+use crate::programs::program;
+
 pub(crate) const BUCKET: &str = "moorage-test";
 pub(crate) const ACCESS_KEY: &str = "test-access-key";
 pub(crate) const SECRET_KEY: &str = "test-secret-key";
@@ -225,24 +227,4 @@ impl Drop for S3Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// Finds a program by the variable that names it or in `PATH`. Where it is missing the test is left out, which CI does not accept.
-fn program(test: &str, variable: &str, name: &str) -> Option<OsString> {
-    if let Some(program) = std::env::var_os(variable) {
-        return Some(program);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|path: &PathBuf| path.is_file());
-    if found.is_none() {
-        eprintln!("LEFT OUT: {test} because {name} is neither in PATH nor named by {variable}");
-        let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        assert!(
-            !in_ci,
-            "with CI=true no test may be left out, and {test} needs {name}"
-        );
-    }
-    found.map(Into::into)
 }
