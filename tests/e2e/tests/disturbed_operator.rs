@@ -137,7 +137,7 @@ async fn without_credentials(namespace: &Namespace) -> Result<()> {
     )
     .await?;
     let registry = namespace.registry("poor", json!({})).await?;
-    registry.complains("BucketReady", &["credentials"]).await
+    registry.complains("Ready", &["credentials"]).await
 }
 
 /// A right that is missing is named, with the action; once it is given, the registry goes on by itself.
