@@ -87,9 +87,9 @@ pub struct S3Spec {
     #[serde(default = "redirect_by_default")]
     pub redirect: bool,
 
-    /// Tags of the bucket, beside the operator's own. Kept in sync; tags of other people, and
-    /// those that leave this list, stay on the bucket. At most 40; keys up to
-    /// 128 and values up to 256 characters; keys beginning with `aws:` or `moorage.dev/` are refused.
+    /// Tags of the bucket, beside the operator's own. Kept in sync: one that leaves this list is taken off the bucket; tags that
+    /// other people put on stay. An adopted bucket gets none. At most 40; keys up to 128 and values up to 256 characters; keys
+    /// beginning with `aws:` or `moorage.dev/` are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 40))]
     #[x_kube(validation = Rule::new("self.all(key, size(key) >= 1 && size(key) <= 128 && size(self[key]) <= 256 && !key.startsWith('aws:') && !key.startsWith('moorage.dev/'))")

@@ -62,7 +62,7 @@ pub(super) async fn run(stage: &dyn Stage) {
         buckets::an_adopted_bucket_is_never_tagged_and_never_deleted,
         buckets::a_bucket_in_another_region_is_refused,
         buckets::a_retained_bucket_is_found_again,
-        buckets::tags_of_others_are_left_alone,
+        buckets::tags_of_the_spec_come_and_go_and_those_of_others_stay,
         identity::a_user_that_is_not_ours_is_left_alone,
         identity::a_user_left_by_an_earlier_registry_of_the_same_name_is_taken_over,
         identity::rights_that_somebody_added_are_taken_away,
@@ -205,6 +205,7 @@ async fn a_registry_gets_what_it_wants_and_then_nothing_more(stage: &dyn Stage) 
     let (observed, _) = settle(stage, &mut want).await;
     let mut expected = want.owner.tags();
     expected.insert("team".to_owned(), "a".to_owned());
+    expected.insert("moorage.dev/spec-tags".to_owned(), "ca8b22".to_owned());
     assert_eq!(tags(&observed), expected);
     let user = observed.user.expect("the user is there");
     assert_eq!(user.path, "/moorage/blue/");

@@ -21,6 +21,9 @@ pub const TAG_NAMESPACE: &str = "moorage.dev/namespace";
 pub const TAG_NAME: &str = "moorage.dev/name";
 /// Tag with the uid of the owner. It changes when a registry is deleted and applied again.
 pub const TAG_UID: &str = "moorage.dev/uid";
+/// Tag of a bucket that tells which of its other tags come from the spec: 6 hexadecimal digits of the SHA-256 of each key, one after
+/// the other. 40 keys are 240 of the 256 characters that a value may have (S3 user guide, "Using cost allocation S3 bucket tags").
+pub const TAG_SPEC_TAGS: &str = "moorage.dev/spec-tags";
 
 /// The `ContainerRegistry` that an AWS object belongs to. Its four parts are the ownership tags of the object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,8 +180,8 @@ pub struct DesiredBucket {
     pub prefix: KeyPrefix,
     /// What to do when it is there already, without our tags.
     pub existing: Existing,
-    /// Tags that the spec asks for, beside those of ownership. Kept in sync; tags of others are left alone. A tag that leaves the
-    /// spec stays on the bucket, because nothing tells it from a tag of somebody else. Not written to an adopted bucket.
+    /// Tags that the spec asks for, beside those of ownership, at most 40. Kept in sync, those that leave the spec included; tags of
+    /// others are left alone. Not written to an adopted bucket.
     pub tags: BTreeMap<String, String>,
     /// Which store it is in, and how to get at it.
     pub store: StoreAccess,

@@ -112,7 +112,7 @@ impl Cloud for Aws {
         let bucket = &desired.bucket;
         match step {
             Step::CreateBucket { tags, .. } => self.create_bucket(bucket, tags).await,
-            Step::TagBucket { tags, .. } => self.tag_bucket(bucket, tags).await,
+            Step::TagBucket { tags, remove, .. } => self.tag_bucket(bucket, tags, remove).await,
             Step::ClaimBucket { tags, .. } => self.claim_bucket(bucket, tags).await,
             Step::EmptyBucket { prefix, .. } => self.empty_bucket(bucket, prefix).await,
             Step::DeleteBucket { leftovers, .. } => self.delete_bucket(bucket, *leftovers).await,

@@ -2,7 +2,7 @@
 //!
 //! Does not configure a bucket (encryption, lifecycle, public access block), and never reads an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
@@ -212,8 +212,10 @@ impl Aws {
         &self,
         bucket: &DesiredBucket,
         tags: &BTreeMap<String, String>,
+        remove: &BTreeSet<String>,
     ) -> Result<StepOutcome, Error> {
-        let have = self.bucket_tags(bucket, None).await?;
+        let mut have = self.bucket_tags(bucket, None).await?;
+        have.retain(|key, _| !remove.contains(key));
         self.put_tags(bucket, have, tags).await
     }
 

@@ -1,6 +1,9 @@
 //! One change in AWS, as a value: it can be listed, compared, printed in an event, and carried out.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use secrecy::SecretString;
 
@@ -22,12 +25,14 @@ pub enum Step {
         /// What it is tagged with.
         tags: BTreeMap<String, String>,
     },
-    /// Put these tags on the bucket and leave its others as they are.
+    /// Put these tags on the bucket, take those off, and leave its others as they are.
     TagBucket {
         /// The bucket.
         bucket: BucketName,
         /// The tags to put on.
         tags: BTreeMap<String, String>,
+        /// The keys of the tags to take off.
+        remove: BTreeSet<String>,
     },
     /// As [`Step::TagBucket`], for a bucket that was made for us while nothing on it says so. Refused when it carries tags of
     /// another registry, or has something in it.

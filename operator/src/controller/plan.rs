@@ -8,6 +8,7 @@ use crate::aws::{CertificateState, Desired, Observed, Step};
 
 mod bucket;
 mod identity;
+mod tags;
 
 /// What to do, and what cannot be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,9 +7,7 @@ mod check;
 
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Resource, ResourceExt};
-use moorage_crds::{
-    ContainerRegistry, ContainerRegistrySpec, DeletionPolicy, S3Spec, ServerSpec, ServiceSpec,
-};
+use moorage_crds::{ContainerRegistry, ContainerRegistrySpec, S3Spec, ServerSpec, ServiceSpec};
 use secrecy::SecretString;
 
 use self::check::Check;
@@ -47,8 +45,6 @@ pub struct ValidatedRegistry {
     pub owner: OwnerReference,
     /// What it wants of AWS.
     pub desired: Desired,
-    /// What becomes of the bucket at deletion.
-    pub deletion: DeletionPolicy,
     /// Whether blobs are answered with a redirect to the store.
     pub redirect: bool,
     /// The keys that the spec brings; `None` when the operator makes an IAM user.
@@ -160,7 +156,6 @@ pub fn validate(
                 namespace: claim.owner.namespace.clone(),
                 name: claim.owner.name.clone(),
                 owner,
-                deletion: s3.deletion_policy,
                 redirect: s3.redirect,
                 managed_keys: check.managed_keys(&claim.owner.uid),
                 s3_endpoint: s3_endpoint(&s3, defaults),

@@ -98,7 +98,7 @@ pub(super) async fn a_retained_bucket_is_found_again(stage: &dyn Stage) {
     );
 }
 
-pub(super) async fn tags_of_others_are_left_alone(stage: &dyn Stage) {
+pub(super) async fn tags_of_the_spec_come_and_go_and_those_of_others_stay(stage: &dyn Stage) {
     let mut want = wanted("tagged");
     let mut labels = want.owner.tags();
     labels.insert("cost-centre".to_owned(), "42".to_owned());
@@ -122,6 +122,11 @@ pub(super) async fn tags_of_others_are_left_alone(stage: &dyn Stage) {
         (have["cost-centre"].as_str(), have["team"].as_str()),
         ("42", "b")
     );
+    want.bucket.tags.clear();
+    let (observed, _) = settle(stage, &mut want).await;
+    let mut left = want.owner.tags();
+    left.insert("cost-centre".to_owned(), "42".to_owned());
+    assert_eq!(tags(&observed), left, "what leaves the spec is taken off");
 }
 
 pub(super) async fn deleting_takes_versions_markers_and_uploads_too(stage: &dyn Stage) {

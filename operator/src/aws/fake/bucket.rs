@@ -43,7 +43,15 @@ impl World {
                 region,
                 tags,
             } => self.create_bucket(bucket, region, tags)?,
-            Step::TagBucket { bucket, tags } => self.bucket(bucket)?.tags.extend(tags.clone()),
+            Step::TagBucket {
+                bucket,
+                tags,
+                remove,
+            } => {
+                let found = self.bucket(bucket)?;
+                found.tags.retain(|key, _| !remove.contains(key));
+                found.tags.extend(tags.clone());
+            }
             Step::ClaimBucket { bucket, tags } => claim(self.bucket(bucket)?, tags)?,
             Step::EmptyBucket { bucket, prefix } => {
                 return Ok(self

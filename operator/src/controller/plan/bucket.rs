@@ -1,8 +1,8 @@
 //! The part of the plan that is about the bucket: whose it is, and what follows from that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Blocked, BlockedReason, DeletionPolicy, Subject, holds};
+use super::{Blocked, BlockedReason, DeletionPolicy, Subject, holds, tags};
 use crate::aws::{
     BucketState, Desired, Existing, Owner, Step,
     desired::{TAG_CLUSTER, TAG_NAME, TAG_NAMESPACE},
@@ -105,17 +105,10 @@ fn blocked_bucket(reason: BlockedReason, message: String) -> Blocked {
     }
 }
 
-/// The tags that the bucket is to have. Those of ownership win over those of the spec.
-fn bucket_tags(want: &Desired) -> BTreeMap<String, String> {
-    let mut tags = want.bucket.tags.clone();
-    tags.extend(want.owner.tags());
-    tags
-}
-
 /// A bucket is created with its tags. A stand-in of AWS that ignores them leaves it unclaimed when the run is stopped.
 pub(super) fn steps(want: &Desired, standing: &Standing<'_>) -> Vec<Step> {
     let bucket = want.bucket.name.clone();
-    let tags = bucket_tags(want);
+    let tags = tags::wanted(want);
     match standing {
         Standing::Absent => vec![
             Step::CreateBucket {
@@ -126,8 +119,17 @@ pub(super) fn steps(want: &Desired, standing: &Standing<'_>) -> Vec<Step> {
             // In us-east-1, creating a bucket that we have already succeeds; claiming sees whether it was new.
             Step::ClaimBucket { bucket, tags },
         ],
-        Standing::Ours { tags: have } if holds(have, &tags) => Vec::new(),
-        Standing::Ours { .. } => vec![Step::TagBucket { bucket, tags }],
+        Standing::Ours { tags: have } => {
+            let remove = tags::left_over(have, &tags);
+            if holds(have, &tags) && remove.is_empty() {
+                return Vec::new();
+            }
+            vec![Step::TagBucket {
+                bucket,
+                tags,
+                remove,
+            }]
+        }
         Standing::Unclaimed => vec![Step::ClaimBucket { bucket, tags }],
         Standing::Shared | Standing::Adopted => Vec::new(),
     }
@@ -149,6 +151,8 @@ pub(super) fn removal(want: &Desired, have: &BucketState, policy: DeletionPolicy
             steps.extend(heir(want).map(|heir| Step::TagBucket {
                 bucket,
                 tags: heir.tags(),
+                // The heir finds on its next look which of our tags it does not want.
+                remove: BTreeSet::new(),
             }));
             steps
         }
