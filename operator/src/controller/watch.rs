@@ -15,8 +15,9 @@ use kube::{
     api::ListParams,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        Controller,
+        Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
+        reflector,
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -67,8 +68,12 @@ pub async fn run(settings: Settings, ready: Ready) {
         _ = tokio::signal::ctrl_c() => return,
         () = terminated() => return,
     }
-    let controller = Controller::new(registries, watcher::Config::default());
-    let store = controller.store();
+    let (store, writer) = reflector::store();
+    // Who wrote which field is more than half of an object, nobody here reads it, and all registries are held.
+    let seen = watcher(registries, watcher::Config::default())
+        .modify(|registry| registry.managed_fields_mut().clear());
+    let controller =
+        Controller::for_stream(reflector(writer, seen).applied_objects(), store.clone());
     let context = Arc::new(Context {
         events: Events::new(client.clone()),
         client: client.clone(),
