@@ -269,3 +269,42 @@ pub enum PolicyKind {
     /// A policy of its own, attached to the user: for accounts whose rules forbid inline policies.
     Managed,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn derived_names_are_names_whatever_they_are_derived_from(namespace in ".*", name in ".*", cluster in "[a-z0-9]{1,63}") {
+            let owner = Owner { cluster: cluster.parse().unwrap(), namespace, name, uid: String::new() };
+            prop_assert!(owner.user_name().as_str().starts_with("moorage-"));
+            prop_assert!(owner.bucket_name().as_str().len() <= 63);
+        }
+    }
+
+    /// `a` in `b-c` and `a-b` in `c` read the same; the hash tells them apart. So does it where the readable part is cut.
+    #[test]
+    fn different_registries_have_different_names() {
+        let owner = |cluster: &str, namespace: &str, name: &str| Owner {
+            cluster: cluster.parse().unwrap(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: "any".to_owned(),
+        };
+        let long = "x".repeat(63);
+        let names: std::collections::BTreeSet<_> = [
+            owner("blue", "a", "b-c"),
+            owner("blue", "a-b", "c"),
+            owner("green", "a", "b-c"),
+            owner("blue", &long, "y"),
+            owner("blue", &long, "z"),
+        ]
+        .iter()
+        .map(|owner| owner.user_name().to_string())
+        .collect();
+        assert_eq!(names.len(), 5, "{names:?}");
+    }
+}

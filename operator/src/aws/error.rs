@@ -3,6 +3,8 @@
 //! The one place where answers of the SDK become errors of ours. Messages are the same each time (no request ids): they end in
 //! conditions, and a condition that changes wakes the controller again. The whole chain is for the log.
 
+mod meaning;
+
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -11,6 +13,8 @@ use aws_smithy_types::error::{
     ErrorMetadata, display::DisplayErrorContext, metadata::ProvideErrorMetadata,
 };
 use snafu::Snafu;
+
+use self::meaning::Meaning;
 
 /// An operation on AWS that failed.
 #[derive(Debug, Snafu)]
@@ -90,23 +94,6 @@ pub enum Kind {
         /// What AWS says.
         message: String,
     },
-}
-
-impl Kind {
-    /// Whether it can pass by itself, so that trying again is right.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Throttled { .. } | Self::Unavailable | Self::Conflict { .. } => true,
-            Self::Denied { .. }
-            | Self::NoCredentials
-            | Self::BadCredentials { .. }
-            | Self::NotFound
-            | Self::OwnedElsewhere { .. }
-            | Self::LimitExceeded { .. }
-            | Self::Invalid { .. } => false,
-        }
-    }
 }
 
 /// An operation that is about to be called: what an error will say of it.
@@ -211,85 +198,6 @@ impl Call {
     }
 }
 
-/// The meaning of an error code, without what goes with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    Denied,
-    BadCredentials,
-    Throttled,
-    Conflict,
-    OwnedElsewhere,
-    LimitExceeded,
-    NotFound,
-    Unavailable,
-    Invalid,
-}
-
-impl Meaning {
-    /// S3, IAM, ACM and STS in one table: their codes do not contradict each other. What has no known code (a HEAD, a proxy in
-    /// between) is told by its HTTP status.
-    fn of(code: &str, status: u16) -> Self {
-        match code {
-            "AccessDenied"
-            | "AccessDeniedException"
-            | "UnauthorizedOperation"
-            | "AllAccessDisabled" => Self::Denied,
-            "InvalidAccessKeyId"
-            | "InvalidClientTokenId"
-            | "SignatureDoesNotMatch"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
-            | "InvalidToken"
-            | "UnrecognizedClientException"
-            | "MissingAuthenticationToken"
-            | "AuthFailure"
-            | "IncompleteSignature" => Self::BadCredentials,
-            "Throttling"
-            | "ThrottlingException"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "SlowDown"
-            | "PriorRequestNotComplete" => Self::Throttled,
-            "OperationAborted"
-            | "ConcurrentModification"
-            | "DeleteConflict"
-            | "EntityTemporarilyUnmodifiable"
-            | "BucketNotEmpty"
-            | "BucketAlreadyOwnedByYou"
-            | "EntityAlreadyExists" => Self::Conflict,
-            "BucketAlreadyExists" => Self::OwnedElsewhere,
-            "LimitExceeded"
-            | "LimitExceededException"
-            | "TooManyBuckets"
-            | "ServiceQuotaExceededException" => Self::LimitExceeded,
-            "NoSuchEntity"
-            | "NoSuchBucket"
-            | "NoSuchTagSet"
-            | "NotFound"
-            | "ResourceNotFoundException"
-            | "NoSuchUpload" => Self::NotFound,
-            // S3 answers these with 403, and no policy would help.
-            "RequestTimeTooSkewed" | "OptInRequired" | "NotSignedUp" | "AccountProblem" => {
-                Self::Invalid
-            }
-            // S3 answers this with 400.
-            "RequestTimeout" => Self::Unavailable,
-            _ => Self::of_status(status),
-        }
-    }
-
-    fn of_status(status: u16) -> Self {
-        match status {
-            403 => Self::Denied,
-            404 => Self::NotFound,
-            429 => Self::Throttled,
-            // 501: the store does not know the operation, and will not learn it by being asked again.
-            500 | 502.. => Self::Unavailable,
-            _ => Self::Invalid,
-        }
-    }
-}
-
 /// What the search for credentials ended with, if the error is about that.
 fn credentials_problem(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
     let mut next = Some(error);
@@ -339,31 +247,7 @@ fn shortened(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
-
     use super::*;
-
-    #[rstest]
-    #[case("AccessDenied", 403, Meaning::Denied)]
-    #[case("", 403, Meaning::Denied)]
-    #[case("SignatureDoesNotMatch", 403, Meaning::BadCredentials)]
-    #[case("RequestTimeTooSkewed", 403, Meaning::Invalid)]
-    #[case("OptInRequired", 403, Meaning::Invalid)]
-    #[case("RequestTimeout", 400, Meaning::Unavailable)]
-    #[case("SlowDown", 503, Meaning::Throttled)]
-    #[case("Throttling", 400, Meaning::Throttled)]
-    #[case("OperationAborted", 409, Meaning::Conflict)]
-    #[case("BucketAlreadyExists", 409, Meaning::OwnedElsewhere)]
-    #[case("InternalError", 500, Meaning::Unavailable)]
-    #[case("", 502, Meaning::Unavailable)]
-    #[case("NotImplemented", 501, Meaning::Invalid)]
-    fn an_answer_means_what_its_code_says_or_else_its_status(
-        #[case] code: &str,
-        #[case] status: u16,
-        #[case] meaning: Meaning,
-    ) {
-        assert_eq!(Meaning::of(code, status), meaning);
-    }
 
     fn answer(status: u16, body: &'static str) -> HttpResponse {
         HttpResponse::new(
@@ -410,11 +294,5 @@ mod tests {
                 after: Some(Duration::from_secs(7))
             }
         );
-    }
-
-    #[test]
-    fn what_passes_by_itself_is_tried_again_and_the_rest_is_not() {
-        assert!(Kind::Unavailable.is_transient() && Kind::Throttled { after: None }.is_transient());
-        assert!(!Kind::NoCredentials.is_transient() && !Kind::NotFound.is_transient());
     }
 }
