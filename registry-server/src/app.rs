@@ -18,7 +18,7 @@ use crate::{
     config::{Address, Auth, Config, Driver, Http, Limits, Storage},
     http::{self, Health},
     registry::Registry,
-    server::{self, BindError, Drained, Greeting, Listener},
+    server::{self, BindError, Drained, Ending, Greeting, Listener},
     store::{self, PartSize, Store, filesystem::Filesystem, memory::Memory, s3::S3},
     tls,
 };
@@ -66,7 +66,7 @@ pub struct App {
     router: Router,
     registry: Arc<Registry>,
     health: Health,
-    drain: Duration,
+    ending: Ending,
 }
 
 impl App {
@@ -100,7 +100,6 @@ impl App {
             open_to_all,
             options.read_only,
         );
-        check(store.as_ref()).await;
         let registry = Arc::new(Registry::new(store));
         let router = http::router(Arc::clone(&registry), authorizer, options);
         let greeting = Greeting { tls, h2c: http.h2c };
@@ -110,7 +109,10 @@ impl App {
             router,
             registry,
             health,
-            drain: http.drain,
+            ending: Ending {
+                delay: http.drain_delay,
+                drain: http.drain,
+            },
         })
     }
 
@@ -120,8 +122,8 @@ impl App {
         self.listener.local()
     }
 
-    /// Serves until `stop`. Then says to probes that it is going, takes no more connections, lets requests under way and writes
-    /// whose client has left come to their end, all within `http.draintimeout`.
+    /// Serves until `stop`. Then says to probes that it is going, takes connections for `http.draindelay` more, and lets requests
+    /// under way and writes whose client has left come to their end within `http.draintimeout`.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
         let Self {
             listener,
@@ -129,7 +131,7 @@ impl App {
             router,
             registry,
             health,
-            drain,
+            ending,
         } = self;
         let mut stopped = None;
         let stop = async {
@@ -138,16 +140,20 @@ impl App {
             stopped = Some(Instant::now());
         };
         let tls = greeting.tls.clone();
-        let serving = server::serve(listener, greeting, router, stop, drain);
-        let drained = match tls {
-            None => serving.await,
-            Some(files) => tokio::select! {
-                drained = serving => drained,
-                never = files.follow() => match never {},
-            },
+        let serving = server::serve(listener, greeting, router, stop, ending);
+        let beside = async {
+            check(&registry).await;
+            match tls {
+                None => std::future::pending().await,
+                Some(files) => files.follow().await,
+            }
         };
-        let left =
-            drain.saturating_sub(stopped.map_or(Duration::ZERO, |stopped| stopped.elapsed()));
+        let drained = tokio::select! {
+            drained = serving => drained,
+            never = beside => match never {},
+        };
+        let all = ending.delay.saturating_add(ending.drain);
+        let left = all.saturating_sub(stopped.map_or(Duration::ZERO, |stopped| stopped.elapsed()));
         if timeout(left, registry.drain()).await.is_err() && !left.is_zero() {
             warn!("writes to the store took longer than http.draintimeout and were cut off");
         }
@@ -286,10 +292,10 @@ fn announce(address: &Address, listener: &Listener, tls: bool, open_to_all: bool
 
 /// A look at the store, so that what is wrong with it is in the log before the first push. Not a reason to end: a store may come
 /// back, and until then /readyz says what is the matter.
-async fn check(store: &dyn Store) {
+async fn check(registry: &Registry) {
     /// Longer than a store takes that works.
     const PATIENCE: Duration = Duration::from_secs(10);
-    match timeout(PATIENCE, store.check()).await {
+    match timeout(PATIENCE, registry.check()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             error!(error = %snafu::Report::from_error(error), "the store cannot be used yet");

@@ -6,14 +6,22 @@
 //! What a request means is the router's business.
 
 use std::{
+    convert::Infallible,
     io::{self, Cursor},
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::{Router, extract::ConnectInfo};
-use hyper::{Request, body::Incoming};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -23,25 +31,24 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 pub use self::listener::{BindError, Listener};
+use self::patience::{Answer, Patience, Patient, Places, Progress};
 use crate::{http::OverTls, tls};
 
 mod listener;
+mod patience;
 
 /// Most connections at once; further ones wait in the system's queue. Half the files the process may open, at most this.
 const MAX_CONNECTIONS: usize = 4096;
 /// How long a client may take to finish TLS, or to say which version of HTTP it speaks.
 const GREETING: Duration = Duration::from_secs(10);
-/// How long a client may take for the head of a request, the wait for the next request included. Longer than the 60 s after which
-/// load balancers close idle connections by default, so that it is they who close them.
-const REQUEST_HEAD: Duration = Duration::from_secs(75);
 /// Largest head of a request, in bytes, and what is read ahead of a body.
 const MAX_HEAD: usize = 64 * 1024;
 /// Most requests one HTTP/2 connection carries at once: clients pull three to ten layers at a time.
@@ -73,48 +80,53 @@ pub struct Drained {
     pub cut_off: usize,
 }
 
-/// Serves until `stop`, then takes no more connections and lets the requests under way finish, for at most as long as `drain`.
+/// How long the end may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    /// For how long connections are still taken once `stop` has come, so that those who send requests here can learn of it.
+    pub delay: Duration,
+    /// For how long requests that are then under way may take.
+    pub drain: Duration,
+}
+
+/// What all connections have in common.
+#[derive(Clone)]
+struct House {
+    greeting: Greeting,
+    router: Router,
+    places: Arc<Places>,
+    patience: Patience,
+    /// Whether each connection is to end with the answer that is next.
+    closing: Arc<AtomicBool>,
+}
+
+/// Serves until `stop`; then for as long as [`Ending::delay`], ending each connection that is used with its next answer; then
+/// takes no more connections and lets the requests under way finish, for at most as long as [`Ending::drain`].
 pub async fn serve(
     listener: Listener,
     greeting: Greeting,
     router: Router,
     stop: impl Future<Output = ()>,
-    drain: Duration,
+    ending: Ending,
 ) -> Drained {
+    let Ending { delay, drain } = ending;
+    let house = House {
+        greeting,
+        router,
+        places: Arc::new(Places::new(max_connections())),
+        patience: Patience::DEFAULT,
+        closing: Arc::default(),
+    };
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(max_connections()));
     let mut connections = JoinSet::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            Some(_) = connections.join_next() => continue,
-            next = next => next,
-        };
-        match (place, accepted) {
-            (Ok(place), Ok((stream, peer))) => {
-                let serving = connection(
-                    stream,
-                    peer,
-                    greeting.clone(),
-                    router.clone(),
-                    graceful.watcher(),
-                    place,
-                );
-                connections.spawn(serving);
-            }
-            (_, Err(error)) => {
-                warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            // The semaphore is never closed.
-            (Err(_), _) => break,
-        }
+    accept(&listener, &house, &graceful, &mut connections, stop).await;
+    house.closing.store(true, Ordering::Relaxed);
+    if !delay.is_zero() {
+        info!(
+            seconds = delay.as_secs(),
+            "stopping: requests are still taken until load balancers have noticed"
+        );
+        accept(&listener, &house, &graceful, &mut connections, sleep(delay)).await;
     }
     drop(listener);
     info!(
@@ -138,6 +150,39 @@ pub async fn serve(
     Drained { cut_off: 0 }
 }
 
+/// Takes connections until `end`.
+async fn accept(
+    listener: &Listener,
+    house: &House,
+    graceful: &GracefulShutdown,
+    connections: &mut JoinSet<()>,
+    end: impl Future<Output = ()>,
+) {
+    let mut end = std::pin::pin!(end);
+    loop {
+        let next = async {
+            let place = house.places.take().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = &mut end => return,
+            Some(_) = connections.join_next() => continue,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let serving = connection(stream, peer, house.clone(), graceful.watcher(), place);
+                connections.spawn(serving);
+            }
+            Err(error) => {
+                warn!(%error, "failed to accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
 fn max_connections() -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let half = files
@@ -150,33 +195,33 @@ fn max_connections() -> usize {
 async fn connection(
     stream: listener::Stream,
     peer: Option<SocketAddr>,
-    greeting: Greeting,
-    router: Router,
+    house: House,
     watcher: Watcher,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 ) {
+    let greeting = &house.greeting;
     let peer = Peer {
         address: peer,
         over_tls: greeting.tls.is_some(),
     };
-    let outcome = match greeting.tls {
+    let outcome = match &greeting.tls {
         Some(files) => match timeout(GREETING, files.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
                 let version = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Version::Two,
                     _ => Version::One,
                 };
-                speak(stream, version, peer, router, watcher).await
+                speak(stream, version, peer, &house, watcher).await
             }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err("no TLS within the time for it".into()),
         },
         None if greeting.h2c => match timeout(GREETING, preface(stream)).await {
-            Ok(Ok((stream, version))) => speak(stream, version, peer, router, watcher).await,
+            Ok(Ok((stream, version))) => speak(stream, version, peer, &house, watcher).await,
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err("no request within the time for it".into()),
         },
-        None => speak(stream, Version::One, peer, router, watcher).await,
+        None => speak(stream, Version::One, peer, &house, watcher).await,
     };
     if let Err(error) = outcome {
         debug!(%error, peer = ?peer.address, "a connection ended early");
@@ -191,7 +236,7 @@ struct Peer {
 }
 
 /// Version of HTTP that a connection speaks to its end.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Version {
     One,
     Two,
@@ -225,31 +270,61 @@ async fn speak(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     version: Version,
     peer: Peer,
-    router: Router,
+    house: &House,
     watcher: Watcher,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let Peer { address, over_tls } = peer;
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        if let Some(address) = address {
-            request.extensions_mut().insert(ConnectInfo(address));
+    let progress = Progress::new(version);
+    let io = Patient::new(
+        stream,
+        Arc::clone(&progress),
+        Arc::clone(&house.places),
+        house.patience,
+    );
+    let (router, closing) = (house.router.clone(), Arc::clone(&house.closing));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let answering = progress.begin();
+        let (router, closing) = (router.clone(), Arc::clone(&closing));
+        async move {
+            let mut response = answer(router, request, peer).await?;
+            // HTTP/2 has its own way to say it, when the listener is gone.
+            if matches!(version, Version::One) && closing.load(Ordering::Relaxed) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response.map(|body| Answer {
+                body,
+                _answering: answering,
+            }))
         }
-        if over_tls {
-            request.extensions_mut().insert(OverTls);
-        }
-        router.clone().oneshot(request)
     });
-    let io = TokioIo::new(Box::pin(stream));
     let builder = builder(version);
-    let connection = builder.serve_connection(io, service).into_owned();
+    let connection = builder
+        .serve_connection(TokioIo::new(io), service)
+        .into_owned();
     watcher.watch(connection).await
+}
+
+async fn answer(
+    router: Router,
+    mut request: Request<Incoming>,
+    peer: Peer,
+) -> Result<Response<axum::body::Body>, Infallible> {
+    let Peer { address, over_tls } = peer;
+    if let Some(address) = address {
+        request.extensions_mut().insert(ConnectInfo(address));
+    }
+    if over_tls {
+        request.extensions_mut().insert(OverTls);
+    }
+    router.oneshot(request).await
 }
 
 fn builder(version: Version) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_HEAD)
+        // Its clock does not tell waiting for a request from waiting for the rest of one: `patience` does.
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD);
     builder
         .http2()

@@ -11,6 +11,10 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -177,6 +181,58 @@ fn a_password_that_bcrypt_would_cut_is_refused() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("more than 72 bytes"));
 }
 
+/// A server that knows no access key until it is told to, as S3 in the first seconds of a key.
+async fn forgetful_s3() -> (String, Arc<AtomicBool>) {
+    let knows_key = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&knows_key);
+    let answer = move || async move {
+        if flag.load(Ordering::Relaxed) {
+            let empty = "<ListBucketResult><Name>team-a</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
+            (StatusCode::OK, empty)
+        } else {
+            let unknown = "<Error><Code>InvalidAccessKeyId</Code><Message>The key does not exist</Message></Error>";
+            (StatusCode::FORBIDDEN, unknown)
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (endpoint, knows_key)
+}
+
+/// IAM takes seconds until S3 knows a new key. A server that ended meanwhile would be restarted later and later.
+#[tokio::test]
+async fn a_server_whose_access_key_is_not_known_yet_lives_and_becomes_ready_by_itself() {
+    let (endpoint, knows_key) = forgetful_s3().await;
+    let mut server = Server::start(&[
+        ("REGISTRY_STORAGE", "s3"),
+        ("REGISTRY_STORAGE_S3_BUCKET", "team-a"),
+        ("REGISTRY_STORAGE_S3_REGION", "eu-central-1"),
+        ("REGISTRY_STORAGE_S3_REGIONENDPOINT", &endpoint),
+        ("REGISTRY_STORAGE_S3_FORCEPATHSTYLE", "true"),
+        ("REGISTRY_STORAGE_S3_ACCESSKEY", "AKIAIOSFODNN7EXAMPLE"),
+        ("REGISTRY_STORAGE_S3_SECRETKEY", "secret"),
+    ]);
+    assert_eq!(get(&server.url("/livez")).await.status(), StatusCode::OK);
+    assert_eq!(
+        get(&server.url("/readyz")).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    server.until_logged("InvalidAccessKeyId");
+    knows_key.store(true, Ordering::Relaxed);
+    let deadline = tokio::time::Instant::now() + SOON;
+    while get(&server.url("/readyz")).await.status() != StatusCode::OK {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not ready; its log:\n{}",
+            server.log()
+        );
+    }
+}
+
 /// Begins an upload of two bytes, and sends one.
 async fn half_an_upload(server: &Server) -> TcpStream {
     let begun = reqwest::Client::new()
@@ -209,6 +265,21 @@ async fn half_an_upload(server: &Server) -> TcpStream {
 }
 
 #[tokio::test]
+async fn a_request_whose_client_leaves_before_the_answer_is_in_the_log() {
+    let mut server = Server::start(&[]);
+    drop(half_an_upload(&server).await);
+    server.until("a line about it", |server| {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("method=PATCH"))?;
+        assert!(
+            line.contains("status=499") && line.contains("/v2/slow/blobs/uploads/"),
+            "{line}"
+        );
+        Some(())
+    });
+}
+
+#[tokio::test]
 async fn an_upload_under_way_is_finished_after_sigterm_and_nobody_new_comes_in() {
     let mut server = Server::start(&[("REGISTRY_HTTP_DRAINTIMEOUT", "1m")]);
     let mut upload = half_an_upload(&server).await;
@@ -227,6 +298,33 @@ async fn an_upload_under_way_is_finished_after_sigterm_and_nobody_new_comes_in()
         answer.to_lowercase().contains("connection: close"),
         "{answer}"
     );
+    assert_eq!(server.ended().code(), Some(0), "{}", server.log());
+}
+
+/// As in a rolling update: requests come until everybody who sends them has learned that this server is going.
+#[tokio::test]
+async fn requests_are_taken_for_a_while_after_sigterm_and_each_ends_its_connection() {
+    let mut server = Server::start(&[("REGISTRY_HTTP_DRAINDELAY", "2s")]);
+    let kept = reqwest::Client::new();
+    let ready = || kept.get(server.url("/readyz")).send();
+    assert_eq!(ready().await.expect("an answer").status(), StatusCode::OK);
+    server.signal(Signal::TERM);
+    server.until_logged("until load balancers have noticed");
+    for client in [kept, reqwest::Client::new()] {
+        for (path, status) in [("/v2/", 200), ("/readyz", 503), ("/livez", 200)] {
+            let answer = client
+                .get(server.url(path))
+                .send()
+                .await
+                .expect("an answer");
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            assert_eq!(answer.headers()["connection"], "close", "{path}");
+        }
+    }
+    let address = server.address();
+    server.until("the port to be closed", |_| {
+        TcpStream::connect(address).is_err().then_some(())
+    });
     assert_eq!(server.ended().code(), Some(0), "{}", server.log());
 }
 

@@ -135,7 +135,8 @@ impl<'a> Reader<'a> {
 
     /// A length of time, as Go writes it.
     pub(super) fn duration(&mut self, path: &str, default: Duration) -> Duration {
-        self.parsed_or(path, default, format!("{default:?}"), duration)
+        // The default of a whole number of seconds: for zero of them Rust writes nanoseconds.
+        self.parsed_or(path, default, format!("{}s", default.as_secs()), duration)
     }
 
     /// A whole number within `range`.

@@ -1,4 +1,4 @@
-//! Every key a configuration of distribution 2.8 or 3.x can have, and what becomes of it here.
+//! Every key a configuration of distribution 2.8 or 3.x can have, and one of ours (`http.draindelay`), and what becomes of it here.
 //!
 //! A key is honoured, or it is refused, or it is said to have no effect: none is passed over in silence. What the values of honoured
 //! keys mean is `sections`.
@@ -39,7 +39,8 @@ const SECRET: &str = "clients carry no state that would have to be signed; every
 const COPIES: &str = "a push is not copied within the bucket, and where a copy is needed its parts have a fixed size";
 const POLICY: &str = "classes of repositories are not supported: every repository takes images and any other artifact";
 const URLS: &str = "layers with URLs of their own are refused whatever they point to; a list of exceptions is not supported yet";
-const PURGING: &str = "uploads that were given up are not removed on a schedule yet: give the bucket a lifecycle rule for incomplete multipart uploads";
+/// What is said of everything about removing uploads that were given up.
+pub(super) const PURGING: &str = "uploads that were given up are not removed on a schedule yet: give the bucket a lifecycle rule for incomplete multipart uploads, which hold the data; what else stays of each is one object under its repository's `_uploads/`, smaller than a part";
 
 /// Keys by their path. What is below a refused or free key is not listed. `*` stands for any one name.
 const KEYS: &[(&str, Fate)] = &[
@@ -135,6 +136,7 @@ const KEYS: &[(&str, Fate)] = &[
     ("http.secret", NotNeeded(SECRET)),
     ("http.relativeurls", Honoured),
     ("http.draintimeout", Honoured),
+    ("http.draindelay", Honoured),
     ("http.headers.*", Honoured),
     ("http.http2.disabled", Honoured),
     ("http.h2c.enabled", Honoured),

@@ -7,11 +7,10 @@ use k8s_openapi::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
             Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-            EnvVarSource, HTTPGetAction, KeyToPath, Lifecycle, LifecycleHandler,
-            LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretKeySelector,
-            SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
-            WeightedPodAffinityTerm,
+            EnvVarSource, HTTPGetAction, KeyToPath, LocalObjectReference, PodAffinityTerm,
+            PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+            ResourceRequirements, SeccompProfile, SecretKeySelector, SecretVolumeSource,
+            SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
         },
     },
     apimachinery::pkg::{
@@ -37,7 +36,8 @@ pub(super) const PORT_NAME: &str = "registry";
 const UID: i64 = 65532;
 /// How long a pod that is told to end may finish uploads, in seconds.
 const GRACE: i64 = 600;
-/// How long a pod goes on serving after it is told to end, in seconds: load balancers need that long to notice.
+/// How long a pod takes requests after it is told to end, in seconds: nodes and load balancers need that long to notice. It is the
+/// server that waits and not a hook before the signal, because it then ends each connection that is used with its next answer.
 const LINGER: i64 = 10;
 const AUTH_DIRECTORY: &str = "/etc/moorage/auth";
 
@@ -208,13 +208,6 @@ fn container(want: &ValidatedRegistry, credentials: &StaticCredentials) -> Conta
         readiness_probe: Some(probe("/readyz", 5, 2)),
         // Slow to act on purpose: a restart ends uploads.
         liveness_probe: Some(probe("/livez", 10, 6)),
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction { seconds: LINGER }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        }),
         ..Container::default()
     }
 }
@@ -275,7 +268,7 @@ fn volumes(want: &ValidatedRegistry) -> Vec<Volume> {
     ]
 }
 
-/// The configuration of the server, in distribution's names, so that any image that understands them will do.
+/// The configuration of the server, in distribution's names, but for `http.draindelay`, which it does not have.
 fn environment(want: &ValidatedRegistry, credentials: &StaticCredentials) -> Vec<EnvVar> {
     let bucket = &want.desired.bucket;
     let drain = GRACE - LINGER * 2;
@@ -298,6 +291,7 @@ fn environment(want: &ValidatedRegistry, credentials: &StaticCredentials) -> Vec
         ),
         value("REGISTRY_AUTH_HTPASSWD_REALM", &want.realm),
         value("REGISTRY_HTTP_ADDR", &format!(":{PORT}")),
+        value("REGISTRY_HTTP_DRAINDELAY", &format!("{LINGER}s")),
         value("REGISTRY_HTTP_DRAINTIMEOUT", &format!("{drain}s")),
         value("REGISTRY_HTTP_RELATIVEURLS", "true"),
         value("REGISTRY_LOG_FORMATTER", format),

@@ -36,6 +36,9 @@ pub struct Http {
     pub relative_urls: bool,
     /// `draintimeout`: how long requests in flight may take at the end. Default 60 s; 0 cuts them off.
     pub drain: Duration,
+    /// `draindelay`, a key of ours: for how long, once it is asked to stop and `/readyz` says so, the server still takes requests, until
+    /// those who send them know. Default 0: nobody does.
+    pub drain_delay: Duration,
     /// `headers`: added to every response.
     pub headers: HeaderMap,
     /// Whether HTTP/2 is offered over TLS: `http2.disabled`, the other way round.
@@ -98,6 +101,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
     let host = host(reader);
     let relative_urls = reader.flag("http.relativeurls", false);
     let drain = reader.duration("http.draintimeout", DEFAULT_DRAIN);
+    let drain_delay = reader.duration("http.draindelay", Duration::ZERO);
     let headers = headers(reader);
     let http2 = !reader.flag("http.http2.disabled", false);
     let h2c = reader.flag("http.h2c.enabled", false);
@@ -125,6 +129,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
         host,
         relative_urls,
         drain,
+        drain_delay,
         headers,
         http2,
         h2c,

@@ -49,8 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_>, data: &Path) -> Option<Storage> {
     if reader.flag("storage.maintenance.uploadpurging.enabled", false) {
         reader.warn(
             "storage.maintenance.uploadpurging.enabled",
-            "without effect: uploads that were given up are not removed on a schedule yet; give the bucket a lifecycle rule for \
-             incomplete multipart uploads",
+            format!("without effect: {}", schema::PURGING),
         );
     }
     let delete = reader.flag("storage.delete.enabled", false);
