@@ -13,7 +13,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -32,6 +32,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 /// The longest id taken over from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
+/// What the log says of a request whose client has left before there was an answer, as other servers' logs do.
+const CLIENT_LEFT: u16 = 499;
 
 /// What is found out about a request while it is handled.
 #[derive(Debug, Clone, Default)]
@@ -55,18 +57,19 @@ pub(super) async fn around(
     let trace = Trace::default();
     request.extensions_mut().insert(trace.clone());
     let id = request_id(&request);
-    let record = Record {
+    let path = request.uri().path().to_owned();
+    // Written also when the client leaves before there is an answer: then this future is dropped.
+    let mut record = Finished(Record {
         method: request.method().clone(),
-        path: request.uri().path().to_owned(),
+        path: path.clone(),
         id: id.clone(),
         trace,
         begun: Instant::now(),
-        status: StatusCode::OK,
+        status: CLIENT_LEFT,
         sent: 0,
-    };
+    });
     let prefix = app.options.prefix.trim_end_matches('/');
-    let is_api = record
-        .path
+    let is_api = path
         .strip_prefix(prefix)
         .is_some_and(|path| path == "/v2" || path.starts_with("/v2/"));
 
@@ -75,7 +78,7 @@ pub(super) async fn around(
         .catch_unwind()
         .await;
     let mut response = handled.unwrap_or_else(|_| {
-        tracing::error!(request_id = %id, path = record.path, "a handler panicked");
+        tracing::error!(request_id = %id, path, "a handler panicked");
         ApiError::new(Code::Unknown).into_response()
     });
 
@@ -90,19 +93,15 @@ pub(super) async fn around(
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
-    for (name, value) in &app.options.headers {
-        headers.insert(name.clone(), value.clone());
+    // All values of a name, in place of what has been said by it.
+    for name in app.options.headers.keys() {
+        headers.remove(name);
     }
-    let record = Record {
-        status: response.status(),
-        ..record
-    };
-    response.map(|body| {
-        Body::new(Logged {
-            body,
-            record: Finished(record),
-        })
-    })
+    for (name, value) in &app.options.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    record.0.status = response.status().as_u16();
+    response.map(|body| Body::new(Logged { body, record }))
 }
 
 /// The client's, if it is one that can be written into a log, or else a new one.
@@ -129,7 +128,7 @@ struct Record {
     id: String,
     trace: Trace,
     begun: Instant,
-    status: StatusCode,
+    status: u16,
     sent: u64,
 }
 
@@ -152,7 +151,7 @@ impl Drop for Finished {
             target: "moorage::access",
             method = %method,
             path,
-            status = status.as_u16(),
+            status,
             bytes = sent,
             duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             user = trace.user.get().map_or("-", String::as_str),

@@ -100,15 +100,12 @@ impl Registry {
                 Err(Error::NameUnknown { .. }) => return Ok(()),
                 page => page?,
             };
-            let pointing: Vec<Tag> = stream::iter(page.items.iter().cloned())
-                .map(|tag| self.pointing(name, tag, digest).boxed())
-                .buffered(CONCURRENT_READS)
-                .try_filter_map(|pointing| async { Ok(pointing) })
-                .try_collect()
+            // Each is removed right after it has been looked at: a push that moves it in between would be lost.
+            stream::iter(page.items.iter().cloned())
+                .map(|tag| self.untag_one(name, tag, digest).boxed())
+                .buffer_unordered(CONCURRENT_READS)
+                .try_collect::<()>()
                 .await?;
-            for tag in &pointing {
-                self.remove_tag(name, tag).await?;
-            }
             last = page.items.last().cloned();
             if !page.more {
                 return Ok(());
@@ -116,33 +113,38 @@ impl Registry {
         }
     }
 
-    /// The tag, if it points at `digest`.
-    async fn pointing(
-        &self,
-        name: &RepositoryName,
-        tag: Tag,
-        digest: &Digest,
-    ) -> Result<Option<Tag>> {
+    /// Removes the tag if it points at `digest`.
+    async fn untag_one(&self, name: &RepositoryName, tag: Tag, digest: &Digest) -> Result<()> {
         let target = self.read_link(&layout::tag_current(name, &tag)).await?;
-        Ok((target.as_ref() == Some(digest)).then_some(tag))
+        if target.as_ref() == Some(digest) {
+            self.remove_tag(name, &tag).await?;
+        }
+        Ok(())
     }
 
     async fn remove_tag(&self, name: &RepositoryName, tag: &Tag) -> Result<()> {
         // The link first: whoever stops half way leaves no tag, only history.
-        self.store()
-            .delete(&[layout::tag_current(name, tag)])
-            .await?;
+        let current = layout::tag_current(name, tag);
+        self.store().delete(std::slice::from_ref(&current)).await?;
         let folder = layout::tag(name, tag);
+        let mut after = None;
         loop {
             let page = self
                 .store()
-                .list(&folder, ListMode::Deep, None, PAGE)
+                .list(&folder, ListMode::Deep, after.as_deref(), PAGE)
                 .await?;
-            let keys: Vec<Key> = page.objects.into_iter().map(|object| object.key).collect();
+            // A link that is there again is somebody's push, made since.
+            let keys: Vec<Key> = page
+                .objects
+                .into_iter()
+                .map(|object| object.key)
+                .filter(|key| *key != current)
+                .collect();
             if !keys.is_empty() {
                 self.store().delete(&keys).await?;
             }
-            if page.next.is_none() {
+            after = page.next;
+            if after.is_none() {
                 return Ok(());
             }
         }

@@ -256,6 +256,32 @@ async fn everything_is_found_below_a_prefix() {
 }
 
 #[tokio::test]
+async fn all_values_of_a_configured_header_are_sent_and_replace_our_own() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("link", "<https://a.example>"),
+        ("link", "<https://b.example>"),
+        ("x-content-type-options", "mine"),
+    ] {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    let client = Client::with(
+        memory(),
+        Options {
+            headers,
+            ..Options::default()
+        },
+    );
+    let answer = client.get("/v2/").await.is(200);
+    let values = |name| answer.headers.get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(
+        values("link"),
+        ["<https://a.example>", "<https://b.example>"]
+    );
+    assert_eq!(values("x-content-type-options"), ["mine"]);
+}
+
+#[tokio::test]
 async fn configured_headers_and_the_request_id_are_in_every_answer() {
     let headers = HeaderMap::from_iter([(
         STRICT_TRANSPORT_SECURITY,
