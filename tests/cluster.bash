@@ -17,6 +17,9 @@ load_images() {
   while IFS= read -r archive; do
     local_cluster load-image --name "$1" "$archive"
   done <<<"$archives"
+  # The name of the image is the same after a change of the code; this makes install-operator notice.
+  MOORAGE_OPERATOR_CHECKSUM=$(sha256sum "$(grep '/operator.tar$' <<<"$archives")" | cut -c1-16)
+  export MOORAGE_OPERATOR_CHECKSUM
 }
 
 # use_cluster FILE: exports what is needed to work with the cluster as its administrator, and to install the operator in it.
