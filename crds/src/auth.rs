@@ -47,7 +47,9 @@ pub struct UserSpec {
     )]
     pub name: String,
 
-    /// The password, in a Secret of the same namespace. A change takes effect within a minute and restarts nothing.
+    /// The password, in a Secret of the same namespace. A change takes effect within a minute and restarts nothing. While the Secret
+    /// of any user is missing or has no usable password, nothing of the registry is changed (AuthReady says which one is meant), and
+    /// pods that serve go on with the logins that they have.
     /// Default: generated (40 characters) and kept in the Secret `<registry>-login-<user>`; delete that Secret to get a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKeyRef>,

@@ -4,10 +4,11 @@
 
 use kube::{
     Client, Resource,
+    core::Status,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use moorage_crds::{ContainerRegistry, names::FIELD_MANAGER};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// The most bytes that Kubernetes takes as the note of an event.
 const LONGEST_NOTE: usize = 1024;
@@ -60,8 +61,12 @@ impl Events {
         };
         let mut reference = registry.object_ref(&());
         reference.resource_version = None;
-        if let Err(error) = self.0.publish(&event, &reference).await {
-            warn!(%error, reason, note, "failed to write an event");
+        match self.0.publish(&event, &reference).await {
+            Ok(()) => {}
+            Err(kube::Error::Api(status)) if is_of_a_namespace_that_ends(&status) => {
+                debug!(reason, note, "nobody can read an event here any more");
+            }
+            Err(error) => warn!(%error, reason, note, "failed to write an event"),
         }
     }
 }
@@ -70,6 +75,14 @@ impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Events")
     }
+}
+
+/// Nothing new can be made in a namespace that is being deleted, and that is how most registries end.
+fn is_of_a_namespace_that_ends(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The beginning of a text, cut between characters.
