@@ -8,11 +8,11 @@
 //!             Config                            what the server believes: no text is left to be interpreted
 //! ```
 //!
-//! Reads no file and no environment by itself except in [`find`] and [`Source::read`]; starts nothing.
+//! Reads no file and no environment by itself except in `source`; starts nothing.
 
 use std::{fmt, path::Path};
 
-use snafu::{ResultExt, Snafu};
+use snafu::Snafu;
 
 pub use self::{
     env::Environment,
@@ -21,11 +21,13 @@ pub use self::{
         Address, Auth, ClientAuth, Driver, Http, Limits, Log, LogFormat, LogLevel, MinimumTls,
         Storage, Tls,
     },
+    source::{Source, find},
 };
 use self::{
     raw::{Node, Value},
     reader::Reader,
     schema::{Fate, Place},
+    source::MAX_FILE,
 };
 
 mod effective;
@@ -34,9 +36,8 @@ mod raw;
 mod reader;
 mod schema;
 mod sections;
+mod source;
 
-/// Largest configuration file that is read, in bytes. A real one has a few kilobytes.
-const MAX_FILE: u64 = 1024 * 1024;
 /// The only version of the configuration's format there has ever been.
 const VERSION: &str = "0.1";
 
@@ -151,69 +152,6 @@ fn listed(problems: &[Problem]) -> String {
         text.push_str(&problem.to_string());
     }
     text
-}
-
-/// A configuration as text, with the name to call it by in messages.
-#[derive(Debug, Clone)]
-pub struct Source {
-    name: String,
-    text: String,
-}
-
-impl Source {
-    /// A text that is at hand.
-    #[must_use]
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            text: text.into(),
-        }
-    }
-
-    /// Reads the file at `path`.
-    ///
-    /// # Errors
-    /// [`Error::Read`], also for what is not UTF-8; [`Error::TooLarge`] above 1 MiB.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let name = path.display().to_string();
-        let size = std::fs::metadata(path)
-            .with_context(|_| ReadSnafu { path: &name })?
-            .len();
-        snafu::ensure!(size <= MAX_FILE, TooLargeSnafu { path: &name });
-        let text = std::fs::read_to_string(path).with_context(|_| ReadSnafu { path: &name })?;
-        Ok(Self { name, text })
-    }
-
-    /// What messages call it.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// Finds the configuration: the path of the command line, else `REGISTRY_CONFIGURATION_PATH`, else the first of `usual` that is
-/// there. `None` when nobody names one and none is there: the server's defaults then hold.
-///
-/// # Errors
-/// As [`Source::read`]: a file that somebody named must be there.
-pub fn find(
-    named: Option<&Path>,
-    environment: &Environment,
-    usual: &[&str],
-) -> Result<Option<Source>, Error> {
-    let variable = environment
-        .get(env::PATH_VARIABLE)
-        .filter(|path| !path.is_empty())
-        .map(Path::new);
-    if let Some(path) = named.or(variable) {
-        return Source::read(path).map(Some);
-    }
-    usual
-        .iter()
-        .map(Path::new)
-        .find(|path| path.is_file())
-        .map(Source::read)
-        .transpose()
 }
 
 /// Understands what `source` and `environment` say. `data` is where a filesystem store goes that nobody configured.
