@@ -158,3 +158,6 @@ impl Registry {
         Ok(!page.objects.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests;
