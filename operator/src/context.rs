@@ -7,7 +7,11 @@ use moorage_crds::ContainerRegistry;
 
 use crate::{
     aws::Cloud,
-    controller::{claims::Claim, memory::Memory, validate::Defaults},
+    controller::{
+        claims::{self, Claim},
+        memory::Memory,
+        validate::Defaults,
+    },
     events::Events,
 };
 
@@ -31,15 +35,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// What all registries want of buckets.
+    /// What other registries want of the bucket of this claim. The claim itself may be among them.
     #[must_use]
-    pub fn claims(&self) -> Vec<Claim> {
+    pub fn claims_beside(&self, claim: &Claim) -> Vec<Claim> {
         let registries = self.registries.state();
-        registries
-            .iter()
-            .filter_map(|guard| guard.0.as_ref().ok())
-            .filter_map(|one| Claim::of(one, &self.defaults.cluster))
-            .collect()
+        let understood = registries.iter().filter_map(|guard| guard.0.as_ref().ok());
+        claims::on_the_bucket_of(claim, understood, &self.defaults.cluster)
     }
 }
 

@@ -182,7 +182,8 @@ async fn not_understood(ctx: &Context, invalid: &InvalidObject) -> Result<Action
         finalizer::take_off(&ctx.client, metadata)
             .await
             .context(FinalizerSnafu)?;
-        ctx.memory.forget(metadata.uid.as_deref().unwrap_or_default());
+        ctx.memory
+            .forget(metadata.uid.as_deref().unwrap_or_default());
     } else {
         let note = format!(
             "this version of the operator does not understand the spec, and cannot know what to delete: run the version that did, or \

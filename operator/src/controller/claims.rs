@@ -76,6 +76,30 @@ pub struct Standing {
     pub shares_with: Vec<Owner>,
 }
 
+/// The claims on the bucket of `claim`. At a thousand registries each reconcile looks at all of them, so the derived name of another
+/// one, which takes a hash, is made only where somebody has chosen a name that looks like one.
+#[must_use]
+pub fn on_the_bucket_of<'a>(
+    claim: &Claim,
+    registries: impl Iterator<Item = &'a ContainerRegistry>,
+    cluster: &ClusterId,
+) -> Vec<Claim> {
+    let could_be_derived_by_another =
+        claim.bucket.starts_with("moorage-") && claim.bucket != claim.owner.bucket_name().as_str();
+    registries
+        .filter(|one| {
+            let storage = one.spec.storage.as_ref();
+            storage
+                .and_then(|storage| storage.s3.bucket.as_ref())
+                .map_or(could_be_derived_by_another, |bucket| {
+                    *bucket == claim.bucket
+                })
+        })
+        .filter_map(|one| Claim::of(one, cluster))
+        .filter(|other| other.is_same_bucket(claim))
+        .collect()
+}
+
 /// How `claim` stands among `all`, which may contain it.
 #[must_use]
 pub fn standing(claim: &Claim, all: impl IntoIterator<Item = Claim>) -> Standing {
@@ -117,6 +141,38 @@ mod tests {
             endpoint: None,
             bucket: "acme-images".to_owned(),
             prefix: prefix.parse().expect("a prefix"),
+        }
+    }
+
+    /// One that names none, one that chose the derived name of the first, and one beside them.
+    #[test]
+    fn a_derived_name_and_the_same_name_chosen_by_another_meet() {
+        let cluster: ClusterId = "test".parse().expect("a cluster id");
+        let registry = |uid: &str, bucket: Option<&str>| {
+            let mut registry =
+                ContainerRegistry::new(uid, moorage_crds::ContainerRegistrySpec::default());
+            registry.metadata.namespace = Some("registries".to_owned());
+            registry.metadata.uid = Some(uid.to_owned());
+            registry.spec.storage = bucket.map(|bucket| {
+                let mut storage = moorage_crds::StorageSpec::default();
+                storage.s3.bucket = Some(bucket.to_owned());
+                storage
+            });
+            registry
+        };
+        let claim = |registry: &ContainerRegistry| Claim::of(registry, &cluster).expect("a claim");
+        let derives = registry("derives", None);
+        let chooses = registry("chooses", Some(&claim(&derives).bucket));
+        let all = [
+            derives.clone(),
+            chooses.clone(),
+            registry("beside", None),
+            registry("apart", Some("apart")),
+        ];
+        for (one, other) in [(&derives, &chooses), (&chooses, &derives)] {
+            let mut found = on_the_bucket_of(&claim(one), all.iter(), &cluster);
+            found.retain(|found| *found != claim(one));
+            assert_eq!(found, [claim(other)]);
         }
     }
 

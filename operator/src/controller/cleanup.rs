@@ -272,7 +272,7 @@ fn target(
         owner: claim.owner.clone(),
         registry_created: claim.created,
         bucket,
-        shares_with: claims::standing(claim, ctx.claims()).shares_with,
+        shares_with: claims::standing(claim, ctx.claims_beside(claim)).shares_with,
         identity,
         certificate: None,
     };

@@ -156,7 +156,7 @@ fn validated(
         findings::of_bad_prefix(report);
         return None;
     };
-    let standing = claims::standing(&claim, ctx.claims());
+    let standing = claims::standing(&claim, ctx.claims_beside(&claim));
     validate::validate(registry, references, &claim, &standing, &ctx.defaults)
         .map_err(|problems| findings::of_problems(report, problems))
         .ok()
