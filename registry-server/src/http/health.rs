@@ -1,4 +1,5 @@
-//! Probes, for whoever decides whether this process lives and gets requests. They need no password and say only what is wrong.
+//! Probes, for whoever decides whether this process lives and gets requests. They need no password, so they say that
+//! something is wrong and not what: names of buckets and answers of the store are for the log.
 
 use std::{
     sync::{
@@ -32,7 +33,7 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     draining: AtomicBool,
     checking: AtomicBool,
-    seen: Mutex<Option<(Instant, Result<(), String>)>>,
+    seen: Mutex<Option<(Instant, Result<(), &'static str>)>>,
 }
 
 impl Health {
@@ -45,28 +46,23 @@ impl Health {
     ///
     /// # Errors
     /// Why not, in words for a person.
-    async fn ready(&self, registry: &Registry) -> Result<(), String> {
+    async fn ready(&self, registry: &Registry) -> Result<(), &'static str> {
         if self.0.draining.load(Ordering::Relaxed) {
-            return Err("the server is stopping".to_owned());
+            return Err("the server is stopping");
         }
-        let seen = self
-            .0
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let seen = *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match seen {
             Some((at, outcome)) if at.elapsed() < FRESH => outcome,
             // One at a time; the others are told what was last known.
             seen if self.0.checking.swap(true, Ordering::AcqRel) => seen.map_or_else(
-                || Err("the store has not been looked at yet".to_owned()),
+                || Err("the store has not been looked at yet"),
                 |(_, outcome)| outcome,
             ),
             _ => {
                 let _done = Done(&self.0.checking);
                 let outcome = check(registry).await;
                 *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((Instant::now(), outcome.clone()));
+                    Some((Instant::now(), outcome));
                 outcome
             }
         }
@@ -82,17 +78,14 @@ impl Drop for Done<'_> {
     }
 }
 
-async fn check(registry: &Registry) -> Result<(), String> {
+async fn check(registry: &Registry) -> Result<(), &'static str> {
     match tokio::time::timeout(TIMEOUT, registry.check()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the store cannot be used");
-            Err(error.to_string())
+            Err("the store cannot be used; the server's log says why")
         }
-        Err(_) => Err(format!(
-            "the store did not answer within {} s",
-            TIMEOUT.as_secs()
-        )),
+        Err(_) => Err("the store does not answer in time"),
     }
 }
 
