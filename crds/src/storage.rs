@@ -72,7 +72,8 @@ pub struct S3Spec {
     pub force_path_style: bool,
 
     /// What to do when the bucket is already there, in our account, without the operator's tags. `Refuse` says so and waits;
-    /// `Adopt` uses it, but never tags and never deletes it. Default: Refuse.
+    /// `Adopt` uses it, but never tags and never deletes it. A bucket that is not there is made, and is ours, whatever this says.
+    /// Default: Refuse.
     #[serde(default)]
     pub existing: ExistingBucket,
 

@@ -38,7 +38,8 @@ const EXAMPLES: &str = "\
 Examples:
   moorage-registry
       Serves on port 5000 from a local folder, without a password.
-  REGISTRY_STORAGE=s3 REGISTRY_STORAGE_S3_BUCKET=team-a REGISTRY_STORAGE_S3_REGION=eu-central-1 moorage-registry
+  REGISTRY_STORAGE=s3 REGISTRY_STORAGE_S3_BUCKET=team-a \\
+      REGISTRY_STORAGE_S3_REGION=eu-central-1 moorage-registry
       Serves from a bucket, with the credentials the AWS SDK finds.
   moorage-registry serve /etc/distribution/config.yml
       Serves what a configuration of distribution (registry:2, registry:3) says.
@@ -47,8 +48,8 @@ Examples:
   printf %s \"$PASSWORD\" | moorage-registry hash-password alice >> htpasswd
       Adds a user to a password file.
 
-Every key of the YAML can be set, or replaced, by an environment variable: http.addr is REGISTRY_HTTP_ADDR. RUST_LOG says in
-detail what is logged.";
+Every key of the YAML can be set, or replaced, by an environment variable:
+http.addr is REGISTRY_HTTP_ADDR. RUST_LOG says in detail what is logged.";
 
 /// A container registry that keeps its images in a bucket or a folder, compatible with CNCF distribution.
 #[derive(Debug, Parser)]

@@ -63,7 +63,9 @@ pub enum Kind {
         after: Option<Duration>,
     },
     /// No answer, or one that says that AWS is at fault. The change may have been made.
-    #[snafu(display("AWS cannot be reached or does not answer"))]
+    #[snafu(display(
+        "AWS, or the store at storage.s3.endpoint, cannot be reached or does not answer"
+    ))]
     Unavailable,
     /// The object is not there.
     #[snafu(display("it does not exist"))]

@@ -27,8 +27,8 @@ use super::{
 };
 use crate::{
     aws::{
-        Desired, DesiredBucket, DesiredIdentity, Existing, PolicyKind, Region, StaticCredentials,
-        StepOutcome, StoreAccess,
+        BucketState, Desired, DesiredBucket, DesiredIdentity, Existing, PolicyKind, Region,
+        StaticCredentials, Step, StepOutcome, StoreAccess,
     },
     context::Context,
     error::{self, Class},
@@ -136,7 +136,11 @@ async fn clear_cloud(
     };
     let mut batches = 0;
     let mut registry = writer.registry.clone();
-    for step in plan::plan_deletion(desired, &observed, *policy) {
+    let steps = plan::plan_deletion(desired, &observed, *policy);
+    let bucket_goes = steps
+        .iter()
+        .any(|step| matches!(step, Step::DeleteBucket { .. }));
+    for step in steps {
         loop {
             match ctx.cloud.carry_out(desired, &step).await {
                 Ok(StepOutcome::MoreToDo { progress }) => {
@@ -154,6 +158,12 @@ async fn clear_cloud(
         tracing::info!(%step, registry = desired.owner.name, namespace = desired.owner.namespace, "changed the cloud");
         ctx.events
             .changed(writer.registry, event_reason(&step), &step.to_string())
+            .await;
+    }
+    if !bucket_goes && matches!(observed.bucket, BucketState::Present { .. }) {
+        let note = format!("bucket {} stays, with what is in it", desired.bucket.name);
+        ctx.events
+            .changed(writer.registry, "BucketRetained", &note)
             .await;
     }
     Ok(Progress::Done)

@@ -135,14 +135,16 @@ pub enum Error {
         problem: String,
     },
     /// Something in it is wrong.
-    #[snafu(display("{}", listed(problems)))]
+    #[snafu(display("{}", listed(problems, warnings)))]
     Invalid {
         /// All of them; never empty.
         problems: Vec<Problem>,
+        /// What was ignored: a key that is missing may be there under a misspelt name.
+        warnings: Vec<Warning>,
     },
 }
 
-fn listed(problems: &[Problem]) -> String {
+fn listed(problems: &[Problem], warnings: &[Warning]) -> String {
     let mut text = match problems.len() {
         1 => "the configuration has a problem:".to_owned(),
         count => format!("the configuration has {count} problems:"),
@@ -150,6 +152,13 @@ fn listed(problems: &[Problem]) -> String {
     for problem in problems {
         text.push_str("\n  ");
         text.push_str(&problem.to_string());
+    }
+    if !warnings.is_empty() {
+        text.push_str("\nand what follows was ignored, which may be why:");
+    }
+    for warning in warnings {
+        text.push_str("\n  ");
+        text.push_str(&warning.to_string());
     }
     text
 }
@@ -213,7 +222,11 @@ pub fn load(
                 settings,
             })
         }
-        _ => InvalidSnafu { problems }.fail(),
+        _ => InvalidSnafu {
+            problems,
+            warnings: reader.warnings,
+        }
+        .fail(),
     }
 }
 

@@ -22,7 +22,7 @@ fn config(file: &str, variables: &[(&str, &str)]) -> Config {
 
 fn problems(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
     match loaded(file, variables) {
-        Err(Error::Invalid { problems }) => problems.iter().map(ToString::to_string).collect(),
+        Err(Error::Invalid { problems, .. }) => problems.iter().map(ToString::to_string).collect(),
         Err(other) => panic!("{other}"),
         Ok(config) => panic!("accepted: {config:?}"),
     }
@@ -42,6 +42,19 @@ const GUIDE: &[(&str, &str)] = &[
         "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     ),
 ];
+
+#[test]
+fn a_missing_key_is_reported_together_with_the_misspelt_name_that_was_meant_for_it() {
+    let misspelt = [
+        ("REGISTRY_STORAGE", "s3"),
+        ("REGISTRY_STORAGE_S3_BUKET", "team-a"),
+        ("REGISTRY_STORAGE_S3_REGION", "eu-central-1"),
+    ];
+    let error = loaded("", &misspelt).expect_err("there is no bucket");
+    let text = error.to_string();
+    assert!(text.contains("storage.s3.bucket"), "{text}");
+    assert!(text.contains("REGISTRY_STORAGE_S3_BUKET"), "{text}");
+}
 
 #[test]
 fn nothing_at_all_is_a_registry_in_a_folder_on_port_5000_for_everybody() {

@@ -5,9 +5,11 @@
     reason = "a test tells one story from top to bottom, and one that indexes wrongly fails as it should"
 )]
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-use moorage_e2e::{aws, eventually, in_namespace};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use moorage_e2e::{Namespace, aws, eventually, in_namespace};
 use serde_json::json;
 
 /// The default keeps the data: everything else can be made again.
@@ -37,6 +39,8 @@ async fn a_deleted_registry_leaves_its_bucket_and_finds_it_again() {
             aws::load_balancer(cluster, &balancer).await?.is_none(),
             "the load balancer is left over"
         );
+
+        told(namespace, &[&bucket, "stays"]).await?;
 
         registry.create(spec).await?;
         registry.ready().await?;
@@ -202,23 +206,28 @@ async fn an_abandoned_registry_leaves_everything_in_aws() {
             aws::user_exists(&namespace.cluster, &user).await?,
             "the user is gone"
         );
-        eventually("an event says what was left", async || {
-            let events = namespace
-                .api::<k8s_openapi::api::events::v1::Event>()
-                .list(&kube::api::ListParams::default())
-                .await?;
-            let notes: Vec<_> = events
-                .items
-                .iter()
-                .filter_map(|event| event.note.clone())
-                .collect();
-            ensure!(
-                notes.iter().any(|note| note.contains(&bucket)),
-                "{notes:#?}"
-            );
-            Ok::<_, anyhow::Error>(())
-        })
-        .await
+        told(namespace, &[&bucket, &user]).await
     })
     .await;
+}
+
+/// Waits for an event that has all of `words` in its note.
+async fn told(namespace: &Namespace, words: &[&str]) -> Result<()> {
+    eventually(&format!("an event says {words:?}"), async || {
+        let events = namespace
+            .api::<Event>()
+            .list(&ListParams::default())
+            .await?;
+        let notes: Vec<_> = events
+            .items
+            .iter()
+            .filter_map(|event| event.note.clone())
+            .collect();
+        let said = notes
+            .iter()
+            .any(|note| words.iter().all(|word| note.contains(word)));
+        ensure!(said, "{notes:#?}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
 }
