@@ -48,14 +48,11 @@ pub fn compile(root: &Path, image: Image, platform: Platform, profile: &str) -> 
             "--message-format",
             "json-render-diagnostics",
         ])
-        .args([
-            "--profile",
-            profile,
-            "--package",
-            image.package(),
-            "--bin",
-            image.binary(),
-        ])
+        .args(["--profile", profile])
+        // All of them whichever is asked for: cargo unites the features of what it builds together, so that one after the other
+        // would compile most dependencies twice, and an image would depend on what it was built with.
+        .args(Image::ALL.map(|image| format!("--package={}", image.package())))
+        .args(Image::ALL.map(|image| format!("--bin={}", image.binary())))
         // With a target, even if it is this machine's, the flags reach the program only: procedural macros and build
         // scripts cannot be static.
         .args(["--target", target])
